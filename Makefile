@@ -10,7 +10,7 @@ PORT ?= 8080
 SOCKETIO := bench/socketio/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help install image audit run unit test test-inside test-unit test-broker test-system test-outside test-attacks soak attack flaky check bench bench-guard bench-curves bench-attacks lock dashboards pictures k8s-tools
+.PHONY: help install image audit run unit test test-inside test-unit test-broker test-system test-partitions test-outside test-attacks soak attack flaky check bench bench-guard bench-curves bench-attacks lock dashboards pictures k8s-tools
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -81,7 +81,7 @@ unit: install ## the tests that need no broker and no process: a minute of CPU
 # Every test, two of four parts side by side at each time: most tests wait more than they work. The attacks come after
 # them, by themselves. The output of each part comes when it is done.
 test: install ## every test
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-system test-outside test-inside
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-system test-outside test-inside test-partitions
 	@$(MAKE) --no-print-directory test-attacks
 
 # Where the time goes is listed in CI.
@@ -102,6 +102,13 @@ test-broker: install
 # What starts the services as processes beside a broker.
 test-system: install
 	$(PYTHON) -m pytest tests/system $(SLOWEST) -p no:cacheprovider
+
+# A part of that once more, with what is stored in four partitions (docs/decisions/0107): what users in different ones do
+# with each other, and what a death or an absence does. All of it, and the faults, run so in `make soak`.
+PARTITIONED := $(addprefix tests/system/test_,negotiation.py rooms.py resumed_calls.py) \
+	tests/faults/test_kills.py::test_both_gateways_are_killed_in_turn
+test-partitions: install
+	$(PYTHON) -m pytest $(PARTITIONED) --partitions 4 $(SLOWEST) -p no:cacheprovider
 
 # Everything else: the model, faults, fuzzing, browsers, containers, Prometheus, Kubernetes.
 OUTSIDE = $(filter-out $(INSIDE) tests/system tests/attacks tests/support tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
@@ -126,6 +133,7 @@ soak: install ## what runs long: faults round after round, the whole model, ever
 	TIELINE_FUZZ_SEED=$(SEED) TIELINE_WALK_ROUNDS=$(ROUNDS) $(PYTHON) -m pytest tests/browser/test_walk.py -q -p no:cacheprovider
 	$(PYTHON) -m tests.faults.rounds --rounds $(ROUNDS) --seed $(SEED)
 	$(PYTHON) -m tests.faults.stops --seed $(SEED)
+	$(PYTHON) -m pytest tests/system tests/faults --partitions 4 -q -p no:cacheprovider
 	TIELINE_EVERY_BROWSER=1 $(PYTHON) -m pytest tests/browser -q -p no:cacheprovider
 	$(PYTHON) -m tests.attacks --seconds $(SECONDS_EACH)
 

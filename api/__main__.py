@@ -33,7 +33,7 @@ async def main(settings: ApiSettings, stopping: asyncio.Event) -> None:
     """
     keys = keys_of(settings)
     tokens = SignedTokens((settings.api_token_secret, settings.api_token_secret_previous))
-    subjects = Subjects(settings.namespace)
+    subjects = Subjects(settings.namespace, settings.partitions)
     replies = functools.partial(subjects.replies, "api")
     async with joined("api", settings, stopping, replies) as process:
         presence = RemotePresence(process.requests, subjects)

@@ -20,19 +20,22 @@ from gateway.client.acceptor import Acceptor, listening_sockets
 from gateway.client.alarms import Alarms
 from gateway.client.broker_time import BrokerTime
 from gateway.client.connection import Connection
+from gateway.client.deliveries import Backlogs
 from gateway.client.session import Session
 from gateway.client.tls import Tls
 from gateway.client.trickle import Trickle
 from gateway.client.turns import Turns
 from gateway.client.waiting import Waiting
 from gateway.delivery.connections import Connections
-from gateway.delivery.delivery import Delivery
+from gateway.delivery.delivery import Delivery, Shares
+from gateway.delivery.mailbox import LONG_AT_ONCE
 from gateway.limits.addresses import Addresses
 from gateway.limits.users import Users
 from gateway.rooms.delivery import RoomDelivery
 from gateway.rooms.live_rooms import LiveRooms
 from gateway.rooms.memberships import Memberships
 from gateway.rooms.pacer import Pacer
+from gateway.rooms.partitioned import Part, PartitionedDelivery
 from gateway.rooms.reading import LogReader
 from gateway.rooms.retelling import Retelling
 from gateway.sessions.arrivals import Arrivals
@@ -93,7 +96,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
     origins = Origins(read_origins("TIELINE_ORIGINS", settings.origins))
     proxies = proxies_of(settings)
     room = room_of(settings, sockets_allowed())
-    subjects = Subjects(settings.namespace)
+    subjects = Subjects(settings.namespace, settings.partitions)
 
     def replies(instance: str) -> str:
         return subjects.gateway(GatewayId(instance), "reply")
@@ -115,16 +118,25 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         )
         presence = RemotePresence(requests, subjects)
         connections = Connections()
-        mailbox = Delivery(broker, requests, subjects, gateway, clients)
-        reader, pacer = LogReader(requests, subjects), Pacer(asyncio.get_running_loop())
         retelling = Retelling(presence.ask, background)
-        rooms = LiveRooms(broker, subjects, mailbox, reader, pacer, clients, retelling.want)
-        memberships = Memberships(rooms)
 
         async def ask_for(session: Session, request: AboutSession) -> PresenceReply | None:
             return await questions.ask_presence_for(session, request)
 
-        delivery = RoomDelivery(mailbox, rooms, memberships, reader, pacer, ask_for, clients)
+        pacer = Pacer(asyncio.get_running_loop())
+        shares = Shares(Backlogs(), asyncio.Semaphore(LONG_AT_ONCE))
+
+        def make_part(part: Subjects) -> Part:
+            mailbox, reader = (
+                Delivery(broker, requests, part, gateway, clients, shares=shares),
+                LogReader(requests, part),
+            )
+            rooms = LiveRooms(broker, part, mailbox, reader, pacer, clients, retelling.want)
+            memberships = Memberships(rooms)
+            ways = RoomDelivery(mailbox, rooms, memberships, reader, pacer, ask_for, clients)
+            return Part(mailbox, rooms, memberships, ways)
+
+        delivery = PartitionedDelivery([make_part(part) for part in subjects.parts()], subjects.place_of)
         notices = Notices(presence)
         limit_log = LimitLog(asyncio.get_running_loop().time)
         users = Users(rates_of(settings), limit_log.limited)
@@ -147,6 +159,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             departures=departures,
             users=users,
             on_welcome=limit_log.watch,
+            partitions=subjects.partitions,
         )
         upgrades = Upgrades(
             admission=admission,
@@ -174,14 +187,14 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             refresh_keys=admission.refresh_keys,
             registrations=registrations,
             notices=notices,
-            answer_about_room=memberships.answer,
+            answer_about_room=delivery.answer,
             tasks=clients,
         )
         reconciliation = Reconciliation(presence, connections, lambda: broker.is_connected, clients)
 
         def on_lease_lost() -> None:
             registrations.on_lease_lost()
-            rooms.forget_rosters()
+            delivery.forget_rosters()
 
         watch = ClockWatch()
 
@@ -195,13 +208,13 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             settings.gateway_lease,
             on_lost=on_lease_lost,
             on_answer=Doubt(process.ready, PRESENCE_SILENT).note,
-            on_old_presence=memberships.note_old_presence,
+            on_old_presence=delivery.note_old_presence,
             on_time=on_time,
+            partitions=settings.partitions,
         )
 
         ops_pages["/heaviest"] = functools.partial(heaviest_page, users, connections)
-        mailbox.catch_up_beside(rooms)
-        await mailbox.start()
+        await delivery.start()
         requests.hear_late(departures.on_late_answer)
         broker.when_back(reconciliation.start)
         await broker.subscribe(subjects.gateway(gateway, "close"), registrations.on_close)
@@ -210,17 +223,17 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             subjects=subjects,
             broker=broker,
             connections=connections,
-            memberships=memberships,
+            memberships=delivery,
             asks=ask_for,
             notices=notices,
             tasks=clients,
         )
         await broker.subscribe(subjects.gateway(gateway, "join"), orders.on_join)
-        keeping = [background.create_task(rooms.keep())]
+        keeping = delivery.keep(background)
         keeping += [] if key_server is None else [background.create_task(key_server.keep())]
         await unless_stopped(stopping, lease.take())
         keeping.append(background.create_task(lease.keep()))
-        keeping.append(background.create_task(hold_while_unwell(process.ready, NO_ROOM, mailbox.stores)))
+        keeping.append(background.create_task(hold_while_unwell(process.ready, NO_ROOM, delivery.stores)))
         keeping.append(background.create_task(measure_user_share(users)))
         if key_server is not None and not tokens.has_own_keys:
             await unless_stopped(stopping, key_server.good.wait())

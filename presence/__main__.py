@@ -22,6 +22,8 @@ from presence.old_calls import OldCalls
 from presence.once import Once
 from presence.operations import Operations
 from presence.overview import Overview
+from presence.partitioned import PartitionedBucket
+from presence.read_budget import ReadBudget
 from presence.records import Records
 from presence.replaced_mail import ReplacedMail
 from presence.room_log import MailboxLog
@@ -31,9 +33,9 @@ from presence.second_look import SecondLooks
 from presence.service import PresenceService
 from presence.settings import PresenceSettings, tokens_of
 from presence.standings import Standings
-from presence.stream_size import measure_sizes
+from presence.stream_size import measure_sizes, named
 from presence.streams import Streams, watch_streams
-from presence.timers import Timers
+from presence.timers import AT_ONCE, Timers
 from presence.user_watch import UserWatch
 from tieline.runtime.clock_watch import ClockWatch
 from tieline.runtime.guard import BackgroundTasks, keep_going
@@ -57,7 +59,7 @@ async def main(settings: PresenceSettings, stopping: asyncio.Event) -> None:
     tokens = tokens_of(settings)
     if tokens is not None and settings.jwt_secret:
         _log.warning("tokens are verified with a secret by which gateways could make them: it shows little")
-    subjects = Subjects(settings.namespace)
+    subjects = Subjects(settings.namespace, settings.partitions)
     replies = functools.partial(subjects.replies, "presence")
     inbox = functools.partial(subjects.inbox, "presence")
     async with joined("presence", settings, stopping, replies, inbox) as process:
@@ -74,12 +76,18 @@ async def _serve(
     instance, ready, broker, requests = process
     streams = Streams(broker, subjects, settings, _keep_s(settings))
     await unless_stopped(stopping, streams.made())
-    bucket = Bucket(broker, requests, subjects.namespace)
-    clock = BrokerClock(requests, bucket.stream, ClockWatch())
+    budget, partitions = ReadBudget(), subjects.partitions
+    buckets = [Bucket(broker, requests, part.bucket(), budget) for part in subjects.parts()]
+    parted = PartitionedBucket(buckets, partitions)
+    bucket = buckets[0] if len(buckets) == 1 else parted
+    clock = BrokerClock(requests, buckets[0].stream, ClockWatch())
     await unless_stopped(stopping, clock.known())
-    memory = Memory()
-    user_watch = UserWatch(broker, requests, bucket.stream, bucket.prefix, memory)
-    records = Records(bucket, settings.offline_retention, memory)
+    memory = Memory(partitions=partitions)
+    user_watches = [
+        UserWatch(broker, requests, part.stream, part.prefix, memory, at=at)
+        for at, part in enumerate(buckets)
+    ]
+    records = Records(bucket, settings.offline_retention, memory, partitions, parted)
     rosters = Rosters(records, settings.room_max_members, bucket.count)
     listeners = Listeners(bucket, clock.now_ms)
     log = MailboxLog(requests, subjects, streams.made)
@@ -87,7 +95,7 @@ async def _serve(
     replaced_mail = ReplacedMail(requests, subjects)
     events = None
     if settings.events == "on":
-        events = Events(broker, requests, bucket, subjects, streams, clock.now_ms)
+        events = Events(broker, requests, buckets, subjects, streams, clock.now_ms)
     announcer = Announcer(broker, subjects, replaced_mail.note)
     changes = Changes(
         records,
@@ -97,7 +105,7 @@ async def _serve(
         log,
         listeners.are_all,
         old_calls,
-        told_until=None if events is None else events.teller.told_until,
+        told_until=None if events is None else events.told_until,
     )
     broker.when_away(changes.forget_carried_out)
     broker.when_away(rosters.forget_counts)
@@ -119,11 +127,15 @@ async def _serve(
         clock.now_ms,
         wants_tokens=tokens is not None,
     )
-    timers = Timers(broker, bucket.stream, bucket.prefix, gateways, changes)
+    at_once = max(1, AT_ONCE // len(buckets))
+    timers = [
+        Timers(broker, part.stream, part.prefix, gateways, changes, at=at, at_once=at_once)
+        for at, part in enumerate(buckets)
+    ]
     terms = Terms(settings.candidates, settings.offer_timeout)
     max_rooms = settings.max_rooms if settings.limits == "on" else 0
     mailbox = Mailbox(requests, subjects)
-    names = {"bucket": bucket.stream, "mailbox": subjects.mailbox()}
+    names = named(subjects)
     if events is not None:
         names["events"] = subjects.event_stream()
     async with BackgroundTasks() as background:
@@ -157,17 +169,17 @@ async def _serve(
             judge=instance,
             backend=handlers(Once(bucket), moderation, app_mail, overview),
         )
-        consuming = background.create_task(timers.run())
+        consuming = [background.create_task(each.run()) for each in timers]
         watching = background.create_task(watch_streams(bucket, mailbox, streams.try_to_make, ready))
         measure = functools.partial(measure_sizes, requests, names, _keep_s(settings))
         measuring = background.create_task(keep_going(_log, "streams not measured: a bug", measure))
         telling = background.create_task(keep_going(_log, "clock not kept: a bug", clock.keep))
         ending = background.create_task(old_calls.run(changes.end_old_calls))
-        watching_users = background.create_task(user_watch.run())
+        watching_users = [background.create_task(each.run()) for each in user_watches]
         replacing = background.create_task(replaced_mail.run())
         telling_events = background.create_task(events.run()) if events else None
         if events is not None:
-            await unless_stopped(stopping, events.teller.knows())
+            await unless_stopped(stopping, events.know())
         async with BackgroundTasks() as answering:
             service = PresenceService(broker, subjects, answering, operations)
             requested = await broker.subscribe(subjects.presences(), service.on_request, queue="presence")
@@ -179,7 +191,8 @@ async def _serve(
             watching.cancel()
             measuring.cancel()
             telling.cancel()
-            watching_users.cancel()
+            for each in watching_users:
+                each.cancel()
             if keeping is not None:
                 keeping.cancel()
             ready.hold(STOPPING)
@@ -187,8 +200,9 @@ async def _serve(
             await broker.drain(requested)
         ending.cancel()
         replacing.cancel()
-        timers.stop()
-        consuming.cancel()
+        for timer, consumer in zip(timers, consuming, strict=True):
+            timer.stop()
+            consumer.cancel()
         if telling_events is not None:
             telling_events.cancel()
 

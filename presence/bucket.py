@@ -4,15 +4,16 @@ The bucket is made by nats-py; reads and writes go around its KV class, which kn
 a TTL on updates.
 """
 
+import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
-from nats.js.api import KeyValueConfig, StorageType, StreamConfig
+from nats.js.api import DiscardPolicy, KeyValueConfig, StorageType, StreamConfig
 from nats.js.errors import APIError
 
 from presence.read_budget import ReadBudget, estimated, estimated_each, parts
@@ -42,6 +43,9 @@ TIMEOUT_S: Final = 2.0
 
 NOT_ADAPTED: Final = "not adapted: an operator may, with `tieline streams`"
 
+_DUPLICATES_S: Final = 120.0
+"""As nats-py has it. The bucket's writes have no names."""
+
 PROBE: Final = Keys.probe()
 """The key that is read and written to see whether that is possible."""
 
@@ -52,17 +56,25 @@ COUNT_TRIES: Final = 50
 """Counts by replicas that lag before giving up: each takes about a millisecond, and another may answer."""
 
 
+LAG_S: Final = 0.01
+"""Between two looks at what a replica does not have yet."""
+
+
 class Bucket:
     """The real store, over one broker connection: a `ListedStore`."""
 
-    def __init__(self, broker: Broker, requests: Requests, name: str) -> None:
+    def __init__(
+        self, broker: Broker, requests: Requests, name: str, budget: ReadBudget | None = None
+    ) -> None:
+        """Take also what is asked for at once by all buckets of this connection."""
         self.stream = jetstream.bucket_stream(name)
         self._context: JetStreamContext = broker.client.jetstream(timeout=TIMEOUT_S)
         self._broker = broker
         self._requests = requests
-        self._budget = ReadBudget()
+        self._budget = ReadBudget() if budget is None else budget
         self.prefix = jetstream.bucket_prefix(name)
         self._cut = len(self.prefix)
+        self._info = jetstream.stream_info(self.stream)
         self._get = jetstream.direct_get(self.stream)
         self._get_from_leader = jetstream.get_from_leader(self.stream)
 
@@ -100,21 +112,75 @@ class Bucket:
         found = dict(self._record(reply) for reply in replies[:-1])
         return Dated(found, jetstream.up_to(replies[-1]))
 
+    async def read_now(self, *keys: str) -> dict[str, Record]:
+        """See `CurrentStore.read_now`."""
+        if self._requests.is_alone:  # what is acknowledged, the one node has
+            return await self.read(*keys)
+        last = await self._last()
+        found: dict[str, Record] = {}
+        for part in parts(keys):
+            found |= await self._read_since(last, part)
+        return found
+
+    async def read_few_now(self, most: int, *keys: str) -> dict[str, Record] | None:
+        """See `CurrentStore.read_few_now`."""
+        last = 0 if self._requests.is_alone else await self._last()
+        for _ in range(COUNT_TRIES):
+            replies = await self._few(most, keys)
+            if _is_more(replies):
+                return None
+            if jetstream.up_to(replies[-1]) >= last or (len(replies) == 1 and not await self.keys(*keys)):
+                return dict(self._record(reply) for reply in replies[:-1])
+            await asyncio.sleep(LAG_S)
+        raise StoreUnavailable(f"no replica has {last}")
+
+    async def _last(self) -> int:
+        """Ask the leader for the newest revision that there is."""
+        try:
+            answer = await self._requests.ask_once(self._info, b"", TIMEOUT_S)
+        except NoAnswer as error:
+            raise StoreUnavailable(self.stream) from error
+        stream = jetstream.read_stream(answer.data)
+        if stream.state is None:
+            raise StoreUnavailable(self.stream, stream.error)
+        return stream.state.last_seq
+
+    async def _read_since(self, last: int, keys: tuple[str, ...]) -> dict[str, Record]:
+        """Read keys and patterns from a replica that has everything up to a revision."""
+        for _ in range(COUNT_TRIES):
+            dated = await self._read_batch(keys)
+            if dated.up_to >= last:
+                return dict(dated.found)
+            if not dated.up_to:  # nothing was found, or more than one answer holds: then the leader lists it
+                listed = await self.keys(*keys)
+                if not listed:
+                    return {}
+                if dated.found:
+                    found: dict[str, Record] = {}
+                    for part in parts(listed):
+                        found |= await self._read_since(last, part)
+                    return found
+            await asyncio.sleep(LAG_S)
+        raise StoreUnavailable(f"no replica has {last}")
+
     def _record(self, reply: Message) -> tuple[str, Record]:
         subject, revision = jetstream.stored_as(reply.headers)
         return subject[self._cut :], Record(reply.data, revision)
 
     async def read_few(self, most: int, *keys: str) -> dict[str, Record] | None:
         """See `ListedStore.read_few`."""
+        replies = await self._few(most, keys)
+        if _is_more(replies):
+            return None
+        return dict(self._record(reply) for reply in replies[:-1])
+
+    async def _few(self, most: int, keys: tuple[str, ...]) -> list[Message]:
         ask = jetstream.few_last_messages_of([self.prefix + key for key in keys], most)
         try:
             async with self._budget.of(most * estimated_each(keys)):
-                replies = await self._requests.gather(self._get, ask, TIMEOUT_S)
+                return await self._requests.gather(self._get, ask, TIMEOUT_S)
         except NoAnswer as error:
             raise StoreUnavailable(keys) from error
-        if replies[-1].status == jetstream.TOO_MANY_MESSAGES or jetstream.pending(replies[-1]):
-            return None
-        return dict(self._record(reply) for reply in replies[:-1])
 
     async def keys(self, *patterns: str) -> list[str]:
         """See `ListedStore.keys`."""
@@ -230,6 +296,11 @@ class Bucket:
         return True
 
 
+def _is_more(replies: Sequence[Message]) -> bool:
+    """Whether there is more than was asked for."""
+    return replies[-1].status == jetstream.TOO_MANY_MESSAGES or jetstream.pending(replies[-1]) > 0
+
+
 def _whole_seconds(ttl_s: float) -> int:
     """Round a TTL up to what JetStream takes: whole seconds, at least one."""
     return max(1, math.ceil(ttl_s))
@@ -241,15 +312,18 @@ async def make_bucket(
     storage: Literal["file", "memory"],
     replicas: int,
     *,
+    beside: tuple[str, ...] = (),
     must_adapt: bool = False,
 ) -> None:
     """Make the bucket, or adapt the one that is there. Safe to do by several processes at once.
 
     One that serves as it is may stay so if this process is not permitted to adapt it, unless it `must_adapt`.
+    Its stream stores subjects `beside` its own, so that there is no other one with these.
 
     Raises:
         StoreUnavailable: JetStream does not answer (yet), or has no room for so many replicas.
         SettingsError: a bucket of this name is there, and cannot become what is asked.
+        SubjectsTaken: another stream stores some of the same subjects.
     """
     context = broker.client.jetstream(timeout=TIMEOUT_S)
     wanted = StorageType.FILE if storage == "file" else StorageType.MEMORY
@@ -262,13 +336,40 @@ async def make_bucket(
         limit_marker_ttl=MARKER_TTL_S,
     )
     try:
-        await context.create_key_value(config=config)
+        if beside:
+            await context.add_stream(_as_stream(config, beside))
+        else:
+            await context.create_key_value(config=config)
     except APIError as error:
+        if error.err_code == jetstream.SUBJECTS_TAKEN:
+            raise SubjectsTaken from error
         if error.err_code != jetstream.NAME_IN_USE:
             raise StoreUnavailable(error.description) from error
         await adapt_bucket(context, jetstream.bucket_stream(name), wanted, replicas, must_adapt=must_adapt)
     except (NatsError, TimeoutError) as error:
         raise StoreUnavailable("JetStream does not answer") from error
+
+
+class SubjectsTaken(Exception):
+    """Another stream stores what this one is to store."""
+
+
+def _as_stream(config: KeyValueConfig, beside: tuple[str, ...]) -> StreamConfig:
+    """Describe a bucket's stream as nats-py makes it, with more subjects than it gives one."""
+    return StreamConfig(
+        name=jetstream.bucket_stream(config.bucket),
+        subjects=[f"{jetstream.bucket_prefix(config.bucket)}>", *beside],
+        allow_direct=config.direct,
+        allow_rollup_hdrs=True,
+        deny_delete=True,
+        discard=DiscardPolicy.NEW,
+        duplicate_window=_DUPLICATES_S,
+        max_msgs_per_subject=config.history,
+        num_replicas=config.replicas,
+        storage=config.storage,
+        allow_msg_ttl=True,
+        subject_delete_marker_ttl=config.limit_marker_ttl,
+    )
 
 
 async def adapt_bucket(

@@ -29,8 +29,8 @@ MAX_CARRIED_OUT: Final = 65_536
 """Records of which a process remembers that it told others: as many users as change theirs within minutes."""
 
 
-ToldUntil = Callable[[int, int], int]
-"""Takes the revision of a record, and now; returns until when the stream of events has its facts."""
+ToldUntil = Callable[[int, int, int], int]
+"""Takes the partition and the revision of a record, and now; returns until when its facts are told."""
 
 
 class Finished(NamedTuple):
@@ -90,7 +90,7 @@ class ChangeLoop:
 
         `doubts` names the keys of which a rule must have seen what the leader says, to decide so.
         """
-        told = NOTHING_TOLD
+        told, at = NOTHING_TOLD, self._records.place_of(target.key)
         for _ in range(MAX_TRIES):
             now = self.clock()
             found, is_remembered = await load(confirmed)
@@ -109,7 +109,7 @@ class ChangeLoop:
                 if others and not all(map(is_cheap, record.pending)):  # it may have changed what was read
                     found = {**found, **await self._records.store.read(*others, confirmed=True)}
             # What an earlier round has prepared may have been replaced or removed since.
-            facts = Facts(now, revision=revision, read=found)
+            facts = Facts(now, revision=revision, read=found, at=at)
             while True:
                 seen = record  # what is left of its effects, it is for the rule to say what becomes of
                 if record is not None and record.pending:
@@ -146,7 +146,7 @@ class ChangeLoop:
                 rule, confirmed = step.then, True
                 if others:
                     found = {**found, **await self._records.store.read(*others, confirmed=True)}
-                facts = Facts(now, revision=revision, read=found)
+                facts = Facts(now, revision=revision, read=found, at=at)
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {target.owner!r}")
 
     async def _has_changed(self, keys: tuple[str, ...], found: Found) -> bool:
@@ -208,7 +208,8 @@ class ChangeLoop:
             return None
         after = msgspec.structs.replace(change.record, pending=(*change.effects, *notes))
         if self._told_until is not None:
-            after = keeping(before, change, after, now, self._told_until(revision, now))
+            told_until = self._told_until(self._records.place_of(target.key), revision, now)
+            after = keeping(before, change, after, now, told_until)
         *_, written = await side_by_side(*writes, target.write(before, change, after, revision))
         return after, written
 

@@ -11,7 +11,7 @@ from presence.changes import Changes
 from presence.listeners import Listeners
 from presence.records import Records
 from presence.rules import session as session_rules
-from presence.side_by_side import batched, side_by_side, some_at_once
+from presence.side_by_side import batched, both, side_by_side, some_at_once
 from presence.store import ABSENT, Record
 from tieline import metrics
 from tieline.runtime.unreadable import Unreadable
@@ -19,6 +19,7 @@ from tieline.wire.ids import Address, GatewayId, SessionId, UserId
 from tieline.wire.internal.answers import SessionGone
 from tieline.wire.internal.directions import PresenceReply
 from tieline.wire.internal.sessions import KeepLease, LeaseKept, Opened, OpenSession, Register
+from tieline.wire.partitions import FIRST
 from tieline.wire.subjects import Keys, identifier
 
 TOGETHER: Final = 64
@@ -69,15 +70,17 @@ class Gateways:
         self._listeners = listeners
 
     async def keep_lease(self, ask: KeepLease) -> LeaseKept:
-        """Let a gateway live for another lease."""
-        key = Keys.lease_timer(ask.gateway)
-        found = (await self._records.store.read(key)).get(key)
-        run = _run_in(found) or secrets.token_hex(8)
-        taking = self._records.store.put(key, run.encode(), self._lease_s * LEASE_SHARE)
+        """Let a gateway live for another lease, in each partition: where one ran out, it is another run."""
+        keys = [Keys.lease_timer(ask.gateway, at) for at in self._records.partitions]
+        found = await self._records.store.read(*keys)
+        runs = {_run_in(found.get(key)) for key in keys}
+        run = (runs.pop() if len(runs) == 1 else "") or secrets.token_hex(8)
+        taking = (self._records.store.put(key, run.encode(), self._lease_s * LEASE_SHARE) for key in keys)
         noting = (self._listeners.note(ask.gateway),) if ask.hears else ()
-        revision, *_ = await side_by_side(taking, *noting)
+        revisions, _ = await both(side_by_side(*taking), side_by_side(*noting))
         now, tokens = self._now(), self._wants_tokens
-        return LeaseKept(run, logs=True, revision=revision, now=now, tokens=tokens)
+        of_each = tuple(revisions) if len(keys) > 1 else ()
+        return LeaseKept(run, logs=True, revision=revisions[0], now=now, tokens=tokens, revisions=of_each)
 
     async def minded(
         self, ask: OpenSession | Register, carry_out: Callable[[], Awaitable[PresenceReply]]
@@ -92,22 +95,22 @@ class Gateways:
         reply = await carry_out()
         if not ask.asked or self._monotonic() - began <= self._lease_s * (1 - LEASE_SHARE):
             return reply
-        key = Keys.lease_timer(ask.gateway)
+        key = Keys.lease_timer(ask.gateway, self._records.place_of(Keys.user(ask.user)))
         lease = (await self._records.store.read(key, confirmed=True)).get(key, ABSENT)
         if not lease.value:
             session = reply.session if isinstance(reply, Opened) else ask.session
             await self._orphaned(ask.gateway, lease.revision, Address(ask.user, session), {})
         return reply
 
-    async def lease_ran_out(self, gateway: GatewayId, before: int) -> bool:
-        """Treat a gateway whose lease ran out at revision `before` as dead, unless it answers.
+    async def lease_ran_out(self, gateway: GatewayId, before: int, at: int = FIRST) -> bool:
+        """Treat a gateway whose lease ran out at revision `before` of a partition as dead, unless it answers.
 
         Returns whether it is dead. Sessions noted later are spared: the gateway lives after all, and began
         them since.
         """
         if await self._is_alive(gateway, self._lease_s * (1 - LEASE_SHARE)):
             return False
-        noted = await self._records.store.read(Keys.sessions_of(gateway))
+        noted = await self._records.store.read(Keys.sessions_of(gateway, at))
         left = [
             (address, record.revision)
             for key, record in noted.items()
@@ -116,16 +119,18 @@ class Gateways:
         failure: Exception | None = None
         for some in batched(left, TOGETHER):
             try:
-                await self._leave_behind(gateway, before, some)
+                await self._leave_behind(gateway, before, at, some)
             except Exception as error:  # a record that cannot be read, too, must not keep the others waiting
                 failure = error
         if failure is not None:
             raise failure
         return True
 
-    async def _leave_behind(self, gateway: GatewayId, ran_out: int, some: list[tuple[Address, int]]) -> None:
+    async def _leave_behind(
+        self, gateway: GatewayId, ran_out: int, at: int, some: list[tuple[Address, int]]
+    ) -> None:
         users = (Keys.user(address.user) for address, _ in some)
-        found = await self._records.store.read(Keys.lease_timer(gateway), *users)
+        found = await self._records.store.read(Keys.lease_timer(gateway, at), *users)
 
         async def leave(one: tuple[Address, int]) -> None:
             address, note = one
@@ -145,7 +150,7 @@ class Gateways:
         """
         orphan = session_rules.orphan
         rule = functools.partial(orphan, address, gateway, self._resume_window_s, ran_out=ran_out)
-        lease = (Keys.lease_timer(gateway),)
+        lease = (Keys.lease_timer(gateway, self._records.place_of(Keys.user(address.user))),)
         return await self._changes.user(address.user, rule, also=lease, found=found or None)
 
 

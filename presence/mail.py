@@ -8,6 +8,7 @@ from typing import Final
 
 from tieline.runtime.requests import Requests
 from tieline.wire import jetstream
+from tieline.wire.ids import UserId
 from tieline.wire.subjects import Subjects
 
 PATIENCE_S: Final = 2.0
@@ -19,15 +20,17 @@ class Mail:
 
     def __init__(self, requests: Requests, subjects: Subjects) -> None:
         self._requests = requests
-        self._question = subjects.mailbox_question()
+        self._place_of = subjects.place_of
+        self._questions = [part.mailbox_question() for part in subjects.parts()]
 
-    async def find(self, name: str) -> int:
-        """Find where a frame is stored; 0: nowhere, as far as the stream remembers.
+    async def find(self, user: UserId, name: str) -> int:
+        """Find where a frame for a user is stored; 0: nowhere, as far as the stream remembers.
 
         Raises:
             NoAnswer: the mailbox does not answer.
         """
         headers = jetstream.only_asking(name, is_alone=self._requests.is_alone)
-        reply = await self._requests.ask_once(self._question, b"", PATIENCE_S, headers)
+        question = self._questions[self._place_of(user)]
+        reply = await self._requests.ask_once(question, b"", PATIENCE_S, headers)
         answer = jetstream.read_published(reply.data)
         return answer.seq if answer.duplicate else 0

@@ -6,6 +6,7 @@ what it has not had. Only made here; routers and presence publish into it by pub
 listen to it (`gateway.delivery.feed`) and read it (`gateway.delivery.mailbox`).
 """
 
+import contextlib
 import logging
 import time
 from typing import Final, Literal
@@ -15,12 +16,15 @@ from nats.js import JetStreamContext
 from nats.js.api import DiscardPolicy, RePublish, StorageType, StreamConfig
 from nats.js.errors import APIError, NotFoundError
 
-from presence.bucket import NOT_ADAPTED, TIMEOUT_S
+from presence.bucket import NOT_ADAPTED, TIMEOUT_S, SubjectsTaken
 from presence.store import StoreUnavailable
 from tieline.runtime.broker import Broker
+from tieline.runtime.cancelling import cancellable
 from tieline.runtime.requests import NoAnswer, Requests
+from tieline.runtime.settings import SettingsError
 from tieline.wire import jetstream
 from tieline.wire.limits import MAX_MISSED, RETRY_WINDOW_S
+from tieline.wire.partitions import other_number
 from tieline.wire.subjects import Subjects
 
 MIN_KEEP_S: Final = RETRY_WINDOW_S + 15.0
@@ -49,15 +53,22 @@ class Mailbox:
 
     def __init__(self, requests: Requests, subjects: Subjects) -> None:
         self._requests = requests
-        self._info = jetstream.stream_info(subjects.mailbox())
+        self._infos = [jetstream.stream_info(part.mailbox()) for part in subjects.parts()]
 
     async def is_usable(self) -> bool:
-        """Whether the stream answers now."""
+        """Whether the stream answers now, or each of its partitions."""
         try:
-            answer = await self._requests.ask_once(self._info, b"", TIMEOUT_S)
+            for info in self._infos:
+                answer = await self._requests.ask_once(info, b"", TIMEOUT_S)
+                if jetstream.read_stream(answer.data).error is not None:
+                    return False
         except NoAnswer:
             return False
-        return jetstream.read_stream(answer.data).error is None
+        return True
+
+
+class OtherNumber(SettingsError):
+    """The streams that are there are of another number of partitions."""
 
 
 async def make_mailbox(
@@ -72,6 +83,7 @@ async def make_mailbox(
 ) -> int:
     """Make the stream, or adapt the one that is there; `keep_s` is the longest absence to be bridged.
 
+    Of several partitions it is the one that `subjects` are about, and `max_bytes` is what they have together.
     With replicas it lives in memory: what one node loses the others have, and it is spared the disk. Of a
     session one message more is kept than is replayed, which tells "just as many" from "more". When
     `max_bytes` are kept the oldest go first, whosever they are, so that what is new always has room. The
@@ -81,11 +93,13 @@ async def make_mailbox(
 
     Raises:
         StoreUnavailable: JetStream does not answer (yet), or cannot make it so.
+        OtherNumber: there is a mailbox of another number of partitions.
     """
+    max_bytes //= subjects.partitions.number
     kept_in = StorageType.MEMORY if replicas > 1 or storage == "memory" else StorageType.FILE
     config = StreamConfig(
         name=subjects.mailbox(),
-        subjects=[subjects.users(), subjects.rooms(), subjects.marks(), subjects.mailbox_question()],
+        subjects=subjects.captured(),
         republish=RePublish(*subjects.pushed()),
         storage=kept_in,
         num_replicas=replicas,
@@ -98,13 +112,25 @@ async def make_mailbox(
     )
     context = broker.client.jetstream(timeout=TIMEOUT_S)
     room = max_bytes
-    while not await is_made(context, config.evolve(max_bytes=room), must_adapt=must_adapt):
-        room //= 2
-        if room < MIN_BYTES:
-            raise StoreUnavailable("no mailbox: the broker has no room for it")
+    try:
+        while not await is_made(context, config.evolve(max_bytes=room), must_adapt=must_adapt):
+            room //= 2
+            if room < MIN_BYTES // subjects.partitions.number:
+                raise StoreUnavailable("no mailbox: the broker has no room for it")
+    except SubjectsTaken:
+        raise await of_another_number(broker, subjects) from None
     if room < max_bytes:
         _log.warning("the mailbox is smaller than it should be", extra={"bytes": room, "wanted": max_bytes})
     return room
+
+
+async def of_another_number(broker: Broker, subjects: Subjects) -> OtherNumber:
+    """Say of how many partitions the mailbox is that is there, if it says so itself."""
+    there = ""
+    with contextlib.suppress(NatsError, TimeoutError):
+        asking = broker.client.request(subjects.which(), b"", timeout=TIMEOUT_S)
+        there = jetstream.read_published((await cancellable(asking)).data).stream
+    return OtherNumber(other_number(subjects.partitions.number, there))
 
 
 def takes_batches(broker: Broker) -> bool:
@@ -125,6 +151,7 @@ async def is_made(context: JetStreamContext, config: StreamConfig, *, must_adapt
 
     Raises:
         StoreUnavailable: JetStream does not answer (yet), or cannot make it so.
+        SubjectsTaken: another stream stores some of the same subjects.
     """
     assert config.name is not None
     try:
@@ -135,6 +162,8 @@ async def is_made(context: JetStreamContext, config: StreamConfig, *, must_adapt
     except APIError as error:
         if error.err_code in jetstream.NO_ROOM_FOR_STREAM:
             return False
+        if error.err_code == jetstream.SUBJECTS_TAKEN:
+            raise SubjectsTaken from error
         if error.err_code != jetstream.NAME_IN_USE:
             raise StoreUnavailable(f"no mailbox: {error}") from error
         current = await _config_of(context, config.name)

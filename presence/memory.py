@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 from presence.rules.negotiated import Negotiation
 from presence.rules.user import User
 from presence.store import Dated, Record
+from tieline.wire.partitions import FIRST, ONE, Partitions
 
 MAX_RECORDS: Final = 65_536
 """Records of each kind: of as many users and pairs as signal within minutes. Those that nobody has asked for
@@ -90,8 +91,21 @@ def _size(record: Record) -> int:
     return TIMES * len(record.value) + OVERHEAD
 
 
+class _Watched:
+    """The users of one partition, as far as the watch of it tells of them."""
+
+    def __init__(self, most: int, most_bytes: int) -> None:
+        self.users = _Shelf(most, most_bytes)
+        self.recent: dict[str, int] = {}
+        """By user's key: the revision of the last change that has come."""
+        self.floor = 0
+        """Of changes up to this revision it is not known whether they have come."""
+        self.is_watching = False
+        self.heard_at = 0.0
+
+
 class Memory:
-    """What one process has read or written."""
+    """What one process has read or written. There is a watch for each of the `partitions` of the bucket."""
 
     def __init__(
         self,
@@ -99,25 +113,22 @@ class Memory:
         most: int = MAX_RECORDS,
         most_bytes: int = MAX_BYTES,
         most_recent: int = MAX_RECENT,
+        partitions: Partitions = ONE,
     ) -> None:
         self._monotonic = monotonic
         self._pairs = _Shelf(most, most_bytes)
-        self._users = _Shelf(most, most_bytes)
+        self._partitions = partitions
+        number = partitions.number
+        self._watched = [_Watched(most // number, most_bytes // number) for _ in partitions]
         self._most_recent = most_recent
-        self._recent: dict[str, int] = {}
-        """By user's key: the revision of the last change that has come."""
-        self._floor = 0
-        """Of changes up to this revision it is not known whether they have come."""
-        self._is_watching = False
-        self._heard_at = 0.0
 
     def __len__(self) -> int:
-        return len(self._pairs) + len(self._users)
+        return len(self._pairs) + sum(len(watched.users) for watched in self._watched)
 
     @property
     def bytes(self) -> int:
         """What all of it takes, as it is estimated."""
-        return self._pairs.bytes + self._users.bytes
+        return self._pairs.bytes + sum(watched.users.bytes for watched in self._watched)
 
     # Pairs.
 
@@ -140,8 +151,18 @@ class Memory:
 
     @property
     def knows_users(self) -> bool:
-        """Whether users that are kept are up to date, as far as the watch lags."""
-        return self._is_watching and self._monotonic() - self._heard_at < SILENCE_S
+        """Whether users that are kept, of any partition, are up to date, as far as the watches lag."""
+        return all(map(self.knows_users_of, self._partitions))
+
+    def knows_users_of(self, at: int) -> bool:
+        """Whether users that are kept of a partition are up to date, as far as the watch lags."""
+        watched = self._watched[at]
+        return watched.is_watching and self._monotonic() - watched.heard_at < SILENCE_S
+
+    def _of(self, key: str) -> _Watched:
+        at = self._partitions.of_key(key)
+        assert at is not None  # that is for patterns
+        return self._watched[at]
 
     def users(self, keys: Iterable[str]) -> dict[str, Record] | None:
         """Return the records of all these users; None: they are not all known."""
@@ -151,22 +172,27 @@ class Memory:
 
     def known_users(self, keys: Iterable[str]) -> dict[str, Record]:
         """Return the records of those of these users who are known."""
-        if not self.knows_users:
-            return {}
-        known = ((key, self._users.get(key)) for key in keys)
-        return {key: kept.record for key, kept in known if kept is not None}
+        found: dict[str, Record] = {}
+        for key in keys:
+            at = self._partitions.of_key(key)
+            if at is not None and self.knows_users_of(at):
+                kept = self._watched[at].users.get(key)
+                if kept is not None:
+                    found[key] = kept.record
+        return found
 
     def keep_user(self, key: str, record: Record, as_of: int) -> None:
-        """Keep a user as it was at a revision of the bucket, unless it may have changed since."""
-        if self._is_watching and self._floor <= as_of and self._recent.get(key, 0) <= as_of:
-            self._users.put(key, _Kept(record, None))
+        """Keep a user as it was at a revision of its partition, unless it may have changed since."""
+        watched = self._of(key)
+        if watched.is_watching and watched.floor <= as_of and watched.recent.get(key, 0) <= as_of:
+            watched.users.put(key, _Kept(record, None))
 
     def keep_users(self, dated: Dated, keys: Iterable[str]) -> None:
         """Keep the users that were read; see `keep_user`."""
         for key in keys:
             record = dated.found.get(key)
             if record is not None:
-                self.keep_user(key, record, dated.up_to)
+                self.keep_user(key, record, dated.as_of(key))
 
     def decoded_pair(self, key: str, record: Record) -> Decoded | None:
         """Return what this very record of a pair says, if that is known."""
@@ -175,50 +201,54 @@ class Memory:
 
     def decoded_user(self, key: str, record: Record, decode: Callable[[], User | None]) -> Decoded | None:
         """Return what a user's record says: if this very one is kept, it is decoded once."""
-        kept = self._users.get(key)
+        users = self._of(key).users
+        kept = users.get(key)
         if kept is None or kept.record is not record:
             return decode()
         if kept.decoded is None:
             kept = kept._replace(decoded=decode())
-            self._users.put(key, kept)
+            users.put(key, kept)
         return kept.decoded
 
-    # The watch.
+    # The watches.
 
-    def prepare_watch(self) -> None:
+    def prepare_watch(self, at: int = FIRST) -> None:
         """Take note of what comes from now on: a watch is about to begin."""
-        self.end_watch()
-        self._recent.clear()
-        self._floor = 0
+        self.end_watch(at)
+        self._watched[at].recent.clear()
+        self._watched[at].floor = 0
 
-    def begin_watch(self, as_of: int) -> None:
+    def begin_watch(self, as_of: int, at: int = FIRST) -> None:
         """Keep users from now on: of each change after this revision the watch tells."""
-        self._floor = max(self._floor, as_of)
-        self._is_watching = True
-        self.heard()
+        watched = self._watched[at]
+        watched.floor = max(watched.floor, as_of)
+        watched.is_watching = True
+        self.heard(at)
 
-    def heard(self) -> None:
+    def heard(self, at: int = FIRST) -> None:
         """Note that the watch is alive, and has told all."""
-        self._heard_at = self._monotonic()
+        self._watched[at].heard_at = self._monotonic()
 
-    def changed(self, key: str, record: Record) -> None:
+    def changed(self, key: str, record: Record, at: int = FIRST) -> None:
         """Note the change of a user that the watch tells of. They come in the order of their revisions."""
-        self.heard()
-        self._recent.pop(key, None)
-        self._recent[key] = record.revision
-        if len(self._recent) > self._most_recent:
-            oldest = next(iter(self._recent))
-            self._floor = max(self._floor, self._recent.pop(oldest))
-        kept = self._users.get(key)
+        self.heard(at)
+        watched = self._watched[at]
+        watched.recent.pop(key, None)
+        watched.recent[key] = record.revision
+        if len(watched.recent) > self._most_recent:
+            oldest = next(iter(watched.recent))
+            watched.floor = max(watched.floor, watched.recent.pop(oldest))
+        kept = watched.users.get(key)
         if kept is not None and kept.record.revision < record.revision:
-            self._users.put(key, _Kept(record, None))
+            watched.users.put(key, _Kept(record, None))
 
-    def end_watch(self) -> None:
-        """Know no users any more: nobody tells of their changes."""
-        self._is_watching = False
-        self._users.clear()
+    def end_watch(self, at: int = FIRST) -> None:
+        """Know no users of a partition any more: nobody tells of their changes."""
+        self._watched[at].is_watching = False
+        self._watched[at].users.clear()
 
     def forget_all(self) -> None:
         """Know nothing any more."""
-        self.end_watch()
+        for at in self._partitions:
+            self.end_watch(at)
         self._pairs.clear()

@@ -82,18 +82,9 @@ Handler = Callable[..., Awaitable[PresenceReply]]
 NOTHING_MORE: Final[Mapping[type[PresenceRequest], Handler]] = MappingProxyType({})
 
 
-def _lease(ask: OpenSession | Register) -> tuple[str, ...]:
-    """Name the key that says whether the asking gateway has its lease, if the gateway is to be held to it."""
-    return (Keys.lease_timer(ask.gateway),) if ask.asked else ()
-
-
 def _standing(ask: OfUser) -> tuple[str, ...]:
     """Name the key that says what the backend has decided about the user."""
     return (Keys.standing(ask.user),)
-
-
-def _lease_and_standing(ask: OpenSession | Register) -> tuple[str, ...]:
-    return (*_lease(ask), *_standing(ask))
 
 
 class Carried(NamedTuple):
@@ -148,13 +139,13 @@ class Operations:
         self._begin: Callable[[OpenSession], Awaitable[PresenceReply]] = self._by_token(
             standing.opening(begin),
             lambda ask: session.within_limit(ask, max_rooms).join,
-            also=_lease_and_standing,
+            also=self._lease_and_standing,
             leaves_calls=True,
             together=True,
         )
         self._restore: Callable[[Register], Awaitable[PresenceReply]] = self._by_token(
             standing.registering(session.register),
-            also=_lease_and_standing,
+            also=self._lease_and_standing,
             confirmed=True,
         )
         by_word: UserRule[JoinRoom] = functools.partial(room.join, max_rooms=max_rooms)
@@ -193,6 +184,15 @@ class Operations:
             reply, offered = await self._judging.judge(request)
             return Carried(reply, offered and functools.partial(self._second_looks.look, offered))
         return Carried(await self._table[type(request)](request))
+
+    def _lease(self, ask: OpenSession | Register) -> tuple[str, ...]:
+        """Name the key that says whether the asking gateway has its lease, if it is to be held to it."""
+        if not ask.asked:
+            return ()
+        return (Keys.lease_timer(ask.gateway, self._records.place_of(Keys.user(ask.user))),)
+
+    def _lease_and_standing(self, ask: OpenSession | Register) -> tuple[str, ...]:
+        return (*self._lease(ask), *_standing(ask))
 
     def _on_user(
         self,
@@ -301,6 +301,7 @@ class Operations:
 
     async def _open(self, ask: OpenSession) -> PresenceReply:
         """Begin or resume a session."""
+        self._demand_place(ask)
         begin = functools.partial(self._gateways.minded, ask, functools.partial(self._begin, ask))
         reply = await self._once(ask, begin)
         if isinstance(reply, Opened):
@@ -315,7 +316,18 @@ class Operations:
         return await self._changes.user(ask.user, retell, confirmed=True)
 
     async def _register(self, ask: Register) -> PresenceReply:
+        self._demand_place(ask)
         return await self._gateways.minded(ask, functools.partial(self._restore, ask))
+
+    def _demand_place(self, ask: OpenSession | Register) -> None:
+        """Take only a session whose note lies in its user's partition, as its gateway has to name it.
+
+        Raises:
+            StoreUnavailable: it does not.
+        """
+        note, user = Keys.session(ask.gateway, ask.session), Keys.user(ask.user)
+        if not self._records.are_together(note, user):
+            raise StoreUnavailable(f"a session of another partition: {note}")
 
     async def _end(self, ask: EndSession) -> PresenceReply:
         """Carry out the end of one connection, or of several; again, it changes nothing."""

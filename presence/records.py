@@ -16,10 +16,11 @@ from presence.rules.negotiated import RETRY_MS, Negotiation
 from presence.rules.room import StoredEntry, may_be_kept
 from presence.rules.user import RosterEntry, User
 from presence.side_by_side import both
-from presence.store import ABSENT, Conflict, ListedStore, Record, StoreUnavailable
+from presence.store import ABSENT, Conflict, CurrentStore, ListedStore, Record, StoreUnavailable
 from tieline import metrics
 from tieline.runtime.unreadable import UNREADABLE, Unreadable
 from tieline.wire.ids import GatewayId, RoomId, SessionId, UserId
+from tieline.wire.partitions import ONE, Partitions
 from tieline.wire.subjects import Keys, identifier
 
 MAX_TRIES: Final = 50
@@ -126,8 +127,20 @@ def _has_all(found: Mapping[str, Record], written: Mapping[str, int]) -> bool:
 class Records:
     """The store, speaking in users, negotiations, roster entries and notes. Raises what `Store` raises."""
 
-    def __init__(self, store: ListedStore, offline_retention_s: float, memory: Memory | None = None) -> None:
-        """Take also what this process keeps of what it has read and written."""
+    def __init__(
+        self,
+        store: ListedStore,
+        offline_retention_s: float,
+        memory: Memory | None = None,
+        partitions: Partitions = ONE,
+        current: CurrentStore | None = None,
+    ) -> None:
+        """Take also what this process keeps of what it has read and written.
+
+        Of several `partitions` the store is asked as `current` for what is in others than what was written.
+        """
+        self.partitions = partitions
+        self._current = current
         self.store = store
         self._offline_retention_s = offline_retention_s
         self.memory = Memory() if memory is None else memory
@@ -163,22 +176,10 @@ class Records:
         unknown = [key for key in keys if key not in found]
         return found | await self.store.read(*unknown) if unknown else found
 
-    async def read_beside(self, known: Mapping[str, Record], *keys: str) -> dict[str, Record] | None:
-        """Read keys beside records that are remembered; None: it is not known to be as new as those.
-
-        What is decided about a user is written before its record (`presence.moderation`). A replica that
-        lags may have it not yet, although this process knows the record that came after it.
-        """
-        if len(tuple(parts(keys))) > 1:
-            return None
-        dated = await self.store.read_dated(*keys)
-        newest = max((record.revision for record in known.values()), default=0)
-        return dict(dated.found) if dated.up_to >= newest else None
-
     async def read_together(
         self, each: Sequence[tuple[str, ...]]
     ) -> dict[tuple[str, ...], dict[str, Record]]:
-        """Read what several look at, users as they are remembered.
+        """Read what several look at, and give each its own.
 
         What one of them looks at is read as of one moment, the first few keys even where they are hundreds.
         """
@@ -187,10 +188,7 @@ class Records:
             half = len(each) // 2
             one, other = await both(self.read_together(each[:half]), self.read_together(each[half:]))
             return one | other
-        found = self.memory.known_users(keys)
-        if unknown := [key for key in keys if key not in found]:
-            beside = await self.read_beside(found, *unknown)
-            found = await self.store.read(*keys) if beside is None else found | beside
+        found = await self.store.read(*keys)
         return {asked: {key: found[key] for key in asked if key in found} for asked in each}
 
     async def read_negotiation(
@@ -233,11 +231,38 @@ class Records:
         A replica that lags behind them may lack what others have written before. What was written is never
         lacking where it is: a record that has been removed since has a newer revision.
         """
+        elsewhere = self._elsewhere(written, keys)
+        if self._current is not None and elsewhere:
+            here = [key for key in keys if key not in elsewhere]
+            if not here:
+                return await self._current.read_now(*elsewhere)
+            found, now = await both(self.read_after(written, *here), self._current.read_now(*elsewhere))
+            return {**found, **now}
         first, *others = parts(keys, written)
         found = await self._read_part_after(written, first)
         for part in others:  # each may be answered by another replica
             found |= await self._read_part_after(written, (*written, *part))
         return found
+
+    def place_of(self, key: str) -> int:
+        """Find the partition of a record."""
+        at = self.partitions.of_key(key)
+        assert at is not None  # that is for patterns
+        return at
+
+    def are_together(self, one: str, other: str) -> bool:
+        """Whether two keys are in one partition, so that their revisions say which was written first."""
+        return self.partitions.of_key(one) == self.partitions.of_key(other)
+
+    def _elsewhere(self, written: Mapping[str, int], keys: Iterable[str]) -> list[str]:
+        """List the keys and patterns that may be in other partitions than what was written.
+
+        The revisions of that say nothing there. So they are read as they are now, or later.
+        """
+        if self.partitions.number == 1:
+            return []
+        here = {self.partitions.of_key(key) for key in written}
+        return [key for key in keys if self.partitions.of_key(key) not in here]
 
     async def _read_part_after(self, written: Mapping[str, int], keys: tuple[str, ...]) -> dict[str, Record]:
         for _ in range(MAX_LOOKS):
@@ -251,6 +276,15 @@ class Records:
         self, written: Mapping[str, int], most: int, *keys: str
     ) -> dict[str, Record] | None:
         """Read as `read_after` does; None: there are more than so many. See `ListedStore.read_few`."""
+        elsewhere = self._elsewhere(written, keys)
+        if self._current is not None and elsewhere:
+            here = [key for key in keys if key not in elsewhere]
+            few, now = await both(
+                self.read_few_after(written, most, *here), self._current.read_few_now(most, *elsewhere)
+            )
+            if few is None or now is None or len(few) + len(now) > most:
+                return None
+            return {**few, **now}
         for _ in range(MAX_LOOKS):
             found = await self.store.read_few(most, *keys)
             if found is None or _has_all(found, written):

@@ -52,7 +52,8 @@ class ReplacedMail:
         self._tries = tries
         self._requests = requests
         self._mail = Mail(requests, subjects)
-        self._delete = jetstream.delete_message(subjects.mailbox())
+        self._place_of = subjects.place_of
+        self._deletes = [jetstream.delete_message(part.mailbox()) for part in subjects.parts()]
         self._waiting: list[_Waiting] = []
         self._is_any = asyncio.Event()
 
@@ -91,12 +92,12 @@ class ReplacedMail:
     async def _take_out(self, replaced: Replaced) -> bool:
         """Delete what was replaced if what has replaced it is stored behind it; False: it is not stored."""
         older, newer = await both(
-            self._mail.find(name_of(replaced.user, replaced.older)),
-            self._mail.find(name_of(replaced.user, replaced.newer)),
+            self._mail.find(replaced.user, name_of(replaced.user, replaced.older)),
+            self._mail.find(replaced.user, name_of(replaced.user, replaced.newer)),
         )
         if not newer:
             return False
         if 0 < older < newer:
-            payload = jetstream.deletion_of(older)
-            await self._requests.ask_once(self._delete, payload, PATIENCE_S)  # if it is gone, that is as well
+            delete, payload = self._deletes[self._place_of(replaced.user)], jetstream.deletion_of(older)
+            await self._requests.ask_once(delete, payload, PATIENCE_S)  # if it is gone, that is as well
         return True

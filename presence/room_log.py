@@ -17,6 +17,7 @@ import msgspec
 from presence.bucket import TIMEOUT_S
 from presence.rules.effects import MemberCame, MemberWent, OneRoomEffect, StatusChanged
 from presence.rules.user import User
+from presence.side_by_side import side_by_side
 from presence.store import StoreUnavailable
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire import jetstream
@@ -50,17 +51,25 @@ class RoomLog(Protocol):
 
 
 class MailboxLog:
-    """The log in the mailbox stream. `adapt` makes the stream keep it, if it does not."""
+    """The log in the mailbox stream. `adapt` makes the stream keep it, if it does not.
+
+    Each partition of the mailbox has the whole log, so that every user is told of a room in one order with
+    its mail. What is written to one of them only is still pending in the user's record, and written again.
+    """
 
     def __init__(self, requests: Requests, subjects: Subjects, adapt: Callable[[], Awaitable[None]]) -> None:
         self._requests = requests
-        self._subjects = subjects
+        self._place_of = subjects.place_of
+        self._parts = subjects.parts()
         self._adapt = adapt
-        self._info = jetstream.stream_info(subjects.mailbox())
 
     async def add(self, room: RoomId, user: UserId, change: RoomChange) -> int:
-        """See `RoomLog.add`."""
-        subject, payload = self._subjects.room(room, user), codec.encode(change)
+        """See `RoomLog.add`. The number is that in the partition of the user."""
+        payload = codec.encode(change)
+        numbers = await side_by_side(*(self._add(part.room(room, user), payload) for part in self._parts))
+        return numbers[self._place_of(user)]
+
+    async def _add(self, subject: str, payload: bytes) -> int:
         name = hashlib.blake2b(subject.encode() + b" " + payload, digest_size=16).hexdigest()
         try:
             return await self._publish(subject, payload, name)
@@ -73,11 +82,14 @@ class MailboxLog:
             raise StoreUnavailable(subject) from error
 
     async def has(self, room: RoomId, user: UserId) -> bool:
-        """See `RoomLog.has`."""
-        subject = self._subjects.room(room, user)
+        """See `RoomLog.has`; each partition has to have it."""
+        return all(await side_by_side(*(self._has(part, room, user) for part in self._parts)))
+
+    async def _has(self, part: Subjects, room: RoomId, user: UserId) -> bool:
+        subject = part.room(room, user)
         ask = jetstream.kept_of(subject)
         try:
-            reply = await self._requests.ask_once(self._info, ask, TIMEOUT_S)
+            reply = await self._requests.ask_once(jetstream.stream_info(part.mailbox()), ask, TIMEOUT_S)
         except NoAnswer as error:
             raise StoreUnavailable(subject) from error
         stream = jetstream.read_stream(reply.data)

@@ -229,7 +229,14 @@ class Rosters:
         except Conflict:
             found = await self._records.read_after({mine: before}, mine, key)
             stored, revision = entry_in(found, key)
-            if stored is not None and stored.session == session and revision < before:
+            if stored is None or stored.session != session:
+                return
+            if self._records.are_together(mine, key):
+                is_older = revision < before
+            else:  # the two revisions say nothing of each other, but the record says what it is
+                record, _ = user_in(await self._records.store.read(mine, confirmed=True), mine)
+                is_older = record is None or record.session.id != session or room not in record.rooms
+            if is_older:
                 await self._records.remove(key, revision)
 
     async def members(

@@ -51,8 +51,8 @@ _log = logging.getLogger(__name__)
 class Mail(Protocol):
     """What the mailbox has; `presence.mail.Mail` is it."""
 
-    async def find(self, name: str) -> int:
-        """Find where a frame is stored; 0: nowhere. Raises `NoAnswer`."""
+    async def find(self, user: UserId, name: str) -> int:
+        """Find where a frame for a user is stored; 0: nowhere. Raises `NoAnswer`."""
         ...
 
 
@@ -99,28 +99,29 @@ class SecondLooks:
         if look.digest is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(until):
-                    await self._wait_for(name_of(look.target, look.digest))
+                    await self._wait_for(look.target, name_of(look.target, look.digest))
         await self._end(one, other, look.end)
 
     async def _users_after(self, one: UserId, other: UserId, revision: int) -> Mapping[UserId, User]:
         """Read two users as of a revision, or later: from any replica that has that, or the leader."""
-        keys = Keys.user(one), Keys.user(other)
+        keys, pair = (Keys.user(one), Keys.user(other)), Keys.pair(one, other)
         dated = await self._records.store.read_dated(*keys)
         found = dated.found
-        if dated.up_to < revision:
+        are_together = self._records.are_together
+        if any(dated.as_of(key) < revision or not are_together(key, pair) for key in keys):
             found = await self._records.store.read(*keys, confirmed=True)
         return users_in(found, (one, other))
 
-    async def _wait_for(self, name: str) -> None:
+    async def _wait_for(self, target: UserId, name: str) -> None:
         for left in reversed(range(self._pace.questions)):
-            if await self._has(name):
+            if await self._has(target, name):
                 return
             if left:
                 await asyncio.sleep(self._pace.between_questions)
 
-    async def _has(self, name: str) -> bool:
+    async def _has(self, target: UserId, name: str) -> bool:
         try:
-            return await self._mail.find(name) > 0
+            return await self._mail.find(target, name) > 0
         except NoAnswer as error:
             _log.warning("the mailbox does not say what it has", extra={"error": repr(error)})
             return False

@@ -42,6 +42,12 @@ class Dated(NamedTuple):
     found: Mapping[str, Record]
     up_to: int
     """Whatever was stored up to this revision is in it; 0: who answered does not say."""
+    each: Mapping[str, int] = MappingProxyType({})
+    """The same of each key, where they are in several partitions."""
+
+    def as_of(self, key: str) -> int:
+        """Return up to which revision the answer has everything that may be stored under a key."""
+        return self.each.get(key, self.up_to)
 
 
 class Store(Protocol):
@@ -101,6 +107,26 @@ class DatedStore(Protocol):
 
     async def read_dated(self, *keys: str) -> Dated:
         """Read a few keys, as `Store.read` does, and up to which revision the answer has everything.
+
+        Raises:
+            StoreUnavailable: no answer.
+        """
+        ...
+
+
+class CurrentStore(Protocol):
+    """A store of several partitions, which is asked for what must be as new as what another one has."""
+
+    async def read_now(self, *keys: str) -> dict[str, Record]:
+        """Read all keys, and all that patterns match, as they are now, or later.
+
+        Raises:
+            StoreUnavailable: no answer.
+        """
+        ...
+
+    async def read_few_now(self, most: int, *keys: str) -> dict[str, Record] | None:
+        """Read as `read_now` does; None: they are more than so many.
 
         Raises:
             StoreUnavailable: no answer.

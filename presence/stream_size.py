@@ -13,12 +13,27 @@ from presence.bucket import TIMEOUT_S
 from tieline import metrics
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire import jetstream
+from tieline.wire.subjects import Subjects
 
 EVERY_S: Final = 5.0
 """Between two measurements: more often than Prometheus looks."""
 
 FULL: Final = 0.9
 """From this share of its room on a stream counts as full: with big messages it is never all of it."""
+
+BUCKET: Final = "bucket"
+MAILBOX: Final = "mailbox"
+"""What each is called in metrics; of several partitions with a number behind it."""
+
+
+def named(subjects: Subjects) -> dict[str, str]:
+    """Name the streams by what they are called in metrics."""
+    names: dict[str, str] = {}
+    for part in subjects.parts():
+        at = f"-{part.at}" if part.partitions.number > 1 else ""
+        names[f"{BUCKET}{at}"] = jetstream.bucket_stream(part.bucket())
+        names[f"{MAILBOX}{at}"] = part.mailbox()
+    return names
 
 
 async def measure_sizes(
@@ -29,6 +44,7 @@ async def measure_sizes(
     `keep_s` is the longest absence that the mailbox is to bridge.
     """
     while True:
+        too_short: dict[str, float] = {}
         for kind, name in streams.items():
             try:
                 answer = await requests.ask_once(jetstream.stream_info(name), b"", TIMEOUT_S)
@@ -38,8 +54,9 @@ async def measure_sizes(
             if stream.state is not None:
                 metrics.STREAM_BYTES.labels(kind).set(stream.state.bytes)
                 metrics.STREAM_MAX_BYTES.labels(kind).set(stream.max_bytes)
-                if kind == "mailbox":
-                    metrics.MAIL_KEPT_TOO_SHORT.set(_too_short_s(stream, keep_s))
+                if kind.startswith(MAILBOX):
+                    too_short[kind] = _too_short_s(stream, keep_s)
+                    metrics.MAIL_KEPT_TOO_SHORT.set(max(too_short.values()))
         await asyncio.sleep(every_s)
 
 

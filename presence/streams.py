@@ -9,9 +9,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
-from presence.bucket import make_bucket
+from presence.bucket import SubjectsTaken, make_bucket
 from presence.event_stream import make_event_stream
-from presence.mailbox import make_mailbox
+from presence.mailbox import make_mailbox, of_another_number
 from presence.settings import PresenceSettings
 from presence.store import StoreUnavailable
 from tieline.runtime.broker import Broker
@@ -83,16 +83,7 @@ class Streams:
         return False
 
     async def _make(self) -> None:
-        settings = self._settings
-        await make_bucket(self._broker, settings.namespace, settings.storage, settings.replicas)
-        await make_mailbox(
-            self._broker,
-            self._subjects,
-            settings.storage,
-            settings.replicas,
-            self._keep_s,
-            settings.mailbox_max_bytes,
-        )
+        await make_streams(self._broker, self._subjects, self._settings, self._keep_s)
 
     async def make_events(self) -> None:
         """Make the stream of events now, if it is wanted: no call waits for it."""
@@ -110,6 +101,34 @@ class Streams:
             )
         except StoreUnavailable as error:
             _log.warning("no stream of events yet", extra={"error": str(error)})
+
+
+async def make_streams(
+    broker: Broker, subjects: Subjects, settings: PresenceSettings, keep_s: float, *, must_adapt: bool = False
+) -> int:
+    """Make the bucket and the mailbox, or adapt them: each in its partitions.
+
+    Returns how many bytes the mailbox keeps at most.
+
+    Raises:
+        StoreUnavailable: JetStream does not answer (yet), or cannot make them so.
+        SettingsError: a stream is there that cannot become what the settings say.
+        OtherNumber: streams of another number of partitions are there.
+    """
+    storage, replicas = settings.storage, settings.replicas
+    try:
+        for part in subjects.parts():
+            beside = part.beside_bucket()
+            await make_bucket(broker, part.bucket(), storage, replicas, beside=beside, must_adapt=must_adapt)
+    except SubjectsTaken:
+        raise await of_another_number(broker, subjects) from None
+    most = settings.mailbox_max_bytes
+    return sum(
+        [
+            await make_mailbox(broker, part, storage, replicas, keep_s, most, must_adapt=must_adapt)
+            for part in subjects.parts()
+        ]
+    )
 
 
 async def watch_streams(

@@ -27,6 +27,7 @@ from tieline.runtime.guard import bug_guard
 from tieline.runtime.unreadable import Unreadable
 from tieline.wire import jetstream
 from tieline.wire.ids import ConnectionId, GatewayId, UserId
+from tieline.wire.partitions import FIRST, unplaced
 from tieline.wire.permissions import TIMERS
 from tieline.wire.subjects import Keys, identifier
 
@@ -67,7 +68,12 @@ class Timers:
         gateways: Gateways,
         changes: Changes,
         retry_s: float = RETRY_S,
+        at: int = FIRST,
+        at_once: int = AT_ONCE,
     ) -> None:
+        """Take also which partition of the bucket that is, and how many expiries go side by side."""
+        self._at = at
+        self._at_once = at_once
         self._broker = broker
         self._stream = stream
         self._prefix = prefix
@@ -117,12 +123,12 @@ class Timers:
         """Carry out expiries as tasks of a group, and fetch as many as there are places."""
         under_way: set[asyncio.Task[None]] = set()
         while not self._stopping:
-            if len(under_way) == AT_ONCE:
+            if len(under_way) == self._at_once:
                 await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
                 continue
             try:
                 markers = await cancellable(
-                    subscription.fetch(AT_ONCE - len(under_way), timeout=FETCH_WAIT_S)
+                    subscription.fetch(self._at_once - len(under_way), timeout=FETCH_WAIT_S)
                 )
             except TimeoutError:  # nothing has expired
                 continue
@@ -171,7 +177,7 @@ class Timers:
         Raises:
             ValueError: it is no timer of a kind that is known.
         """
-        _, kind, *tokens = marker.subject[len(self._prefix) :].split(".")
+        _, kind, *tokens = unplaced(marker.subject[len(self._prefix) :]).split(".")
         names = [identifier(token) for token in tokens]
         match kind, names:
             case "offer", [offerer, target, generation]:
@@ -197,7 +203,7 @@ class Timers:
         await self._changes.end_old_calls(user)
 
     async def _lease_ran_out(self, gateway: GatewayId, before: int) -> None:
-        dead = await self._gateways.lease_ran_out(gateway, before=before)
+        dead = await self._gateways.lease_ran_out(gateway, before=before, at=self._at)
         _log.warning("gateway lease ran out", extra={"gateway": gateway, "dead": dead})
 
 

@@ -19,6 +19,7 @@ from tieline.runtime.guard import bug_guard
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.runtime.unreadable import Unreadable
 from tieline.wire import jetstream
+from tieline.wire.partitions import FIRST
 from tieline.wire.subjects import Keys
 
 HEARTBEAT_S: Final = SILENCE_S / 4
@@ -55,7 +56,10 @@ class UserWatch:
         prefix: str,
         memory: Memory,
         pace: Pace = USUAL,
+        at: int = FIRST,
     ) -> None:
+        """Take also which partition of the bucket that is."""
+        self._at = at
         self._broker = broker
         self._requests = requests
         self._stream = stream
@@ -74,7 +78,7 @@ class UserWatch:
         self._broken.set()
 
     def _break(self) -> None:
-        self._memory.end_watch()
+        self._memory.end_watch(self._at)
         self._broken.set()
 
     async def run(self) -> None:
@@ -92,7 +96,7 @@ class UserWatch:
         """Watch until there is a gap; returns whether it has begun."""
         self._broken.clear()
         self._last = 0
-        self._memory.prepare_watch()
+        self._memory.prepare_watch(self._at)
         inbox, name = self._broker.client.new_inbox(), f"users-{secrets.token_hex(8)}"
         subscription = await self._broker.subscribe(inbox, self._on_message)
         try:
@@ -103,21 +107,21 @@ class UserWatch:
             if begun.delivered is None:
                 _log.warning("users are not watched, but read", extra={"error": repr(begun.error)})
                 return False
-            self._memory.begin_watch(begun.delivered.stream_seq)
-            while not self._broken.is_set() and self._memory.knows_users:
+            self._memory.begin_watch(begun.delivered.stream_seq, self._at)
+            while not self._broken.is_set() and self._memory.knows_users_of(self._at):
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(SILENCE_S):
                         await self._broken.wait()
             _log.info("the watch of users begins anew")
             return True
         finally:
-            self._memory.end_watch()
+            self._memory.end_watch(self._at)
             await self._broker.drain(subscription)
 
     def _on_message(self, message: Message) -> None:
         if message.status == jetstream.HEARTBEAT:
             if jetstream.last_delivered(message) == self._last:
-                self._memory.heard()
+                self._memory.heard(self._at)
             else:
                 self._break()
             return
@@ -130,4 +134,4 @@ class UserWatch:
             self._break()
             return
         self._last = number
-        self._memory.changed(message.subject[self._cut :], Record(message.data, revision))
+        self._memory.changed(message.subject[self._cut :], Record(message.data, revision), self._at)

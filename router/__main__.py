@@ -4,6 +4,7 @@ import asyncio
 import functools
 import logging
 
+from router.agreement import demand_number, say_number
 from router.grants import Grants
 from router.service import RouterService
 from tieline.runtime.guard import BackgroundTasks
@@ -18,17 +19,25 @@ _log = logging.getLogger("router")
 
 async def main(settings: ProcessSettings, stopping: asyncio.Event) -> None:
     """Route until `stopping`, then finish what is begun."""
-    subjects = Subjects(settings.namespace)
+    subjects = Subjects(settings.namespace, settings.partitions)
     replies = functools.partial(subjects.replies, "router")
     async with (
         joined("router", settings, stopping, replies) as process,
         BackgroundTasks() as routing,
     ):
+        await unless_stopped(stopping, demand_number(process.requests, subjects))
         service = RouterService(process.broker, process.requests, subjects, Grants(), routing)
         signals = await service.start()
         await unless_stopped(stopping, process.broker.settle())
         process.ready.clear(STARTING)
-        watching = routing.create_task(hold_while_unwell(process.ready, NO_ROOM, service.has_room))
+
+        async def has_room() -> bool:
+            if await service.has_room():
+                return True
+            await say_number(process.requests, subjects)
+            return False
+
+        watching = routing.create_task(hold_while_unwell(process.ready, NO_ROOM, has_room))
         await stopping.wait()
         watching.cancel()
         _log.info("router stops")

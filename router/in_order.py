@@ -12,6 +12,7 @@ Where neither is possible, or something comes in between, they are stored one by
 
 import asyncio
 import functools
+import itertools
 import secrets
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -48,22 +49,27 @@ class InOrder:
         self._subjects = subjects
         self._store = store
         self._loop = asyncio.get_running_loop()
-        self._takes_batches = False
-        self._known_until = 0.0
+        self._questions = [part.mailbox_question() for part in subjects.parts()]
+        self._takes_batches: dict[int, tuple[bool, float]] = {}
+        """By partition: what it says, and until when that is believed."""
         broker.when_away(self._forget)
 
     def _forget(self) -> None:
-        self._known_until = 0.0
+        self._takes_batches.clear()
 
     async def round(self, parcels: Sequence[Parcel]) -> list[Outcome]:
         """Store as many of them as go in one round, one at least, and say what became of those.
 
         None is stored behind one that is not; that is the last one of which anything is said.
         """
-        some = parcels[:AT_ONCE]
+        at = self._subjects.place_of(parcels[0].user)
+        # Two streams have no order: what goes to another partition waits for what is before it.
+        some = list(
+            itertools.takewhile(lambda each: self._subjects.place_of(each.user) == at, parcels[:AT_ONCE])
+        )
         if len(some) > 1 and self._broker.is_alone:
             return await self._chained(some)
-        if len(some) > 1 and await self._may_go_together() and await self._together(some):
+        if len(some) > 1 and await self._may_go_together(at) and await self._together(some):
             return [Outcome.STORED] * len(some)
         return [await self._begin(parcels[0])]
 
@@ -103,25 +109,25 @@ class InOrder:
         answer = jetstream.read_published(reply.data)
         return answer.error is None and answer.batch == batch
 
-    async def _may_go_together(self) -> bool:
-        """Whether the stream takes several together, as it says itself.
+    async def _may_go_together(self, at: int) -> bool:
+        """Whether a partition's stream takes several together, as it says itself.
 
         One that has never heard of that would take each of them, whatever became of the others.
         """
         now = self._loop.time()
-        if now < self._known_until:
-            return self._takes_batches
+        takes_batches, known_until = self._takes_batches.get(at, (False, 0.0))
+        if now < known_until:
+            return takes_batches
         batch = secrets.token_hex(8)
         headers = jetstream.in_batch(batch, 1, is_last=True)
-        subject = self._subjects.mailbox_question()
         try:
-            reply = await self._requests.ask_once(subject, b"", TOGETHER_PATIENCE_S, headers)
+            reply = await self._requests.ask_once(self._questions[at], b"", TOGETHER_PATIENCE_S, headers)
         except NoAnswer:
             return False
         answer = jetstream.read_published(reply.data)
-        self._takes_batches = answer.error is None and answer.batch == batch
-        self._known_until = now + LEARNED_FOR_S
-        return self._takes_batches
+        takes_batches = answer.error is None and answer.batch == batch
+        self._takes_batches[at] = takes_batches, now + LEARNED_FOR_S
+        return takes_batches
 
 
 def _set(outcome: asyncio.Future[Outcome], value: Outcome) -> None:

@@ -46,6 +46,27 @@ class NotStored(Exception):
     """The mailbox has lost what it had; the next attempt publishes everything."""
 
 
+class _Part:
+    """What is known of one partition of the mailbox."""
+
+    def __init__(self, question: str) -> None:
+        self.question = question
+        self.ask_at = 0.0
+        """When the next frame is awaited for a sender that has not asked for it."""
+        self.asked: list[Done] | None = None
+        """While such a frame is awaited: whose frames were published behind it."""
+        self.suspicious_until = 0.0
+        self.at_once_until = 0.0
+        """Until then a frame waits for no answer of the mailbox, neither its own nor another one's."""
+
+    def answered(self, outcome: Outcome, now: float) -> None:
+        """Tell the outcome of the frame that was awaited, also to those whose frames came behind it."""
+        asked, self.asked = self.asked, None
+        self.at_once_until = 0.0 if now < self.suspicious_until else self.ask_at
+        for done in asked or ():
+            done(outcome)
+
+
 class Relaying:
     """Publishes what a verdict says."""
 
@@ -57,13 +78,7 @@ class Relaying:
         self._requests = requests
         self._subjects = subjects
         self._loop = asyncio.get_running_loop()
-        self._ask_at = 0.0
-        """When the next frame is awaited for a sender that has not asked for it."""
-        self._asked: list[Done] | None = None
-        """While such a frame is awaited: whose frames were published behind it."""
-        self._suspicious_until = 0.0
-        self._at_once_until = 0.0
-        """Until then a frame waits for no answer of the mailbox, neither its own nor another one's."""
+        self._parts = [_Part(part.mailbox_question()) for part in subjects.parts()]
         self._stored = Stored()
         self._in_order = InOrder(broker, requests, subjects, self._store)
         broker.when_away(self._stored.forget_all)
@@ -74,7 +89,8 @@ class Relaying:
         `call` is what it belongs to: that is stored beside it, here and below.
         Nearly every signal of an established pair, of a sender without acks, takes this way.
         """
-        if self._loop.time() >= self._at_once_until:
+        part = self._parts[self._subjects.place_of(user)]
+        if self._loop.time() >= part.at_once_until:
             return False
         headers = jetstream.named(message_id(user, frame), call)
         try:
@@ -88,18 +104,19 @@ class Relaying:
     ) -> None:
         """Publish one frame, and call `done`: at once, or with the mailbox's answer if it is asked now."""
         now = self._loop.time()
-        asked = self._asked
-        if now < self._suspicious_until:
+        part = self._parts[self._subjects.place_of(user)]
+        asked = part.asked
+        if now < part.suspicious_until:
             self.store(user, session, frame, done, call)
             return
-        if asked is None and now >= self._ask_at and self._broker.is_connected:
-            self._ask_at = now + self._ask_every_s
-            self._asked = [done]
-            self._at_once_until = 0.0
+        if asked is None and now >= part.ask_at and self._broker.is_connected:
+            part.ask_at = now + self._ask_every_s
+            part.asked = [done]
+            part.at_once_until = 0.0
             try:
-                self.store(user, session, frame, self._answered, call)
+                self.store(user, session, frame, functools.partial(self._answered, part), call)
             except Exception:  # or whose frames come behind it would wait for ever
-                self._asked = None
+                part.asked = None
                 raise
             return
         headers = jetstream.named(message_id(user, frame), call)
@@ -113,12 +130,8 @@ class Relaying:
         else:
             asked.append(done)
 
-    def _answered(self, outcome: Outcome) -> None:
-        """Tell the outcome of the frame that was awaited, also to those whose frames came behind it."""
-        asked, self._asked = self._asked, None
-        self._at_once_until = 0.0 if self._loop.time() < self._suspicious_until else self._ask_at
-        for done in asked or ():
-            done(outcome)
+    def _answered(self, part: _Part, outcome: Outcome) -> None:
+        part.answered(outcome, self._loop.time())
 
     def store(
         self, user: UserId, session: SessionId, frame: bytes, done: Done, call: CallId = NO_CALL
@@ -128,9 +141,10 @@ class Relaying:
 
     def _store(self, parcel: Parcel, done: Done, before: str) -> None:
         """Publish one frame, unless the last one that the mailbox has is not the one of the name `before`."""
+        part = self._parts[self._subjects.place_of(parcel.user)]
 
         def answered(reply: Message | None) -> None:
-            done(Outcome.UNKNOWN if reply is None else self._settle(reply))
+            done(Outcome.UNKNOWN if reply is None else self._settle(part, reply))
 
         name = message_id(parcel.user, parcel.frame)
         following = jetstream.following(name, parcel.call, before) if before else None
@@ -138,23 +152,32 @@ class Relaying:
         subject = self._subjects.user(parcel.user, parcel.session)
         self._requests.begin(subject, parcel.frame, answered, STORE_PATIENCE_S, headers)
 
-    def _settle(self, reply: Message) -> Outcome:
-        """Read the mailbox's answer to a publish."""
+    def _settle(self, part: _Part, reply: Message) -> Outcome:
+        """Read the answer of a partition of the mailbox to a publish."""
         error = jetstream.read_published(reply.data).error
         if error is None:
             return Outcome.STORED
         if not error.is_no_room:
             return Outcome.OVERTAKEN if error.is_overtaken else Outcome.UNKNOWN
         now = self._loop.time()
-        if now >= self._suspicious_until:
+        if now >= part.suspicious_until:
             _log.error("the mailbox has no room", extra={"error": error.description})
-        self._suspicious_until = now + SUSPICIOUS_S
-        self._at_once_until = 0.0
+        for each in self._parts:  # most often it is the broker's room, which all share
+            each.suspicious_until = now + SUSPICIOUS_S
+            each.at_once_until = 0.0
         return Outcome.NO_ROOM
 
-    def carried(self, one: UserId, other: UserId) -> tuple[Release, ...]:
-        """List what of these two the mailbox has, as far as is known: presence need not name it again."""
-        return self._stored.releases(frozenset((one, other)), self._loop.time())
+    def carried(self, one: UserId, to: UserId) -> tuple[Release, ...]:
+        """List what of these two the mailbox has, as far as is known: presence need not name it again.
+
+        Of what is in another partition than the frame for `to`, that frame does not show that it is still
+        there, as it does in a retry (`_prove`): that presence names, and it is asked for by its own name.
+        """
+        releases = self._stored.releases(frozenset((one, to)), self._loop.time())
+        if len(self._parts) == 1:
+            return releases
+        place_of = self._subjects.place_of
+        return tuple(each for each in releases if place_of(each[0]) == place_of(to))
 
     async def carry(
         self,
@@ -180,17 +203,29 @@ class Relaying:
             names = [message_id(each.user, each.frame) for each in parcels]
         now = self._loop.time()
         left = [place for place, name in enumerate(names) if not (name and self._stored.has(name, now))]
-        for place in sorted(set(range(len(parcels))).difference(left)):
-            if parcels[place].is_own and stored:
-                await self._prove(parcels[place].user, parcels[place].frame)
+        there = sorted(set(range(len(parcels))).difference(left))
+        retried = [place for place in there if parcels[place].is_own and stored]
+        for place in retried:
+            await self._prove(parcels[place].user, names[place])
+        if retried and len(self._parts) > 1:
+            proven = {self._subjects.place_of(parcels[place].user) for place in retried}
+            for place in there:  # each partition may lose what it had by itself
+                at = self._subjects.place_of(parcels[place].user)
+                if at not in proven:
+                    proven.add(at)
+                    await self._prove(parcels[place].user, names[place])
+        if left and len(self._parts) > 1:
+            # Two users may be in two partitions: first all that goes to the one, then all to the other.
+            first = self._subjects.place_of(parcels[left[0]].user)
+            left.sort(key=lambda place: self._subjects.place_of(parcels[place].user) != first)
         done = 0
         while done < len(left):
             if done and not goes_on():
-                return Carried(left[done], Outcome.STORED, tuple(left[:done]))
+                return Carried(min(left[done:]), Outcome.STORED, tuple(left[:done]))
             for outcome in await self._round([parcels[place] for place in left[done:]], stored=stored):
                 place = left[done]
                 if outcome is not Outcome.STORED:
-                    return Carried(place, outcome, tuple(left[:done]))
+                    return Carried(min(left[done:]), outcome, tuple(left[:done]))
                 if names[place]:
                     self._stored.note(names[place], self._loop.time(), confirmed=stored)
                 done += 1
@@ -212,25 +247,28 @@ class Relaying:
         if releases:
             self._stored.note_releases(frozenset((one, other)), releases, self._loop.time(), confirmed=stored)
 
-    async def _prove(self, user: UserId, own: bytes) -> None:
+    async def _prove(self, user: UserId, name: str) -> None:
         """Ask the mailbox for the frame of a retry; one that was lost has lost all that came before, too.
 
         Raises:
             NotStored: it was. Nothing is known any more, and the next attempt publishes everything.
             NoAnswer: the mailbox does not answer.
         """
-        if not await self.was_stored(user, own):
+        if not await self._has(user, name):
             _log.warning("the mailbox has lost what it had")
             self._stored.forget_all()
             raise NotStored
 
     async def has_room(self) -> bool:
-        """Whether the mailbox stores what it is given now."""
-        try:
-            reply = await self._requests.ask_once(self._subjects.mailbox_question(), b"", PROBE_S)
-        except NoAnswer:
-            return not self._broker.is_connected  # that it is away is said elsewhere
-        return self._settle(reply) is Outcome.STORED
+        """Whether the mailbox stores what it is given now, in each of its partitions."""
+        for part in self._parts:
+            try:
+                reply = await self._requests.ask_once(part.question, b"", PROBE_S)
+            except NoAnswer:
+                return not self._broker.is_connected  # that it is away is said elsewhere
+            if self._settle(part, reply) is not Outcome.STORED:
+                return False
+        return True
 
     async def was_stored(self, user: UserId, frame: bytes) -> bool:
         """Ask the mailbox whether it was given this frame within its duplicate window, without publishing it.
@@ -238,9 +276,12 @@ class Relaying:
         Raises:
             NoAnswer: the mailbox does not answer.
         """
-        headers = jetstream.only_asking(message_id(user, frame), is_alone=self._broker.is_alone)
-        subject = self._subjects.mailbox_question()
-        reply = await self._requests.ask_once(subject, b"", STORE_PATIENCE_S, headers)
+        return await self._has(user, message_id(user, frame))
+
+    async def _has(self, user: UserId, name: str) -> bool:
+        headers = jetstream.only_asking(name, is_alone=self._broker.is_alone)
+        question = self._parts[self._subjects.place_of(user)].question
+        reply = await self._requests.ask_once(question, b"", STORE_PATIENCE_S, headers)
         return jetstream.read_published(reply.data).duplicate
 
 

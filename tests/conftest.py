@@ -1,5 +1,6 @@
 """Fixtures of all tests: a real broker, and the duty to say what did not run in its real form."""
 
+import os
 from collections.abc import Generator, Iterator
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.support.demand import (
 from tests.support.examples import register_profiles
 from tests.support.nats_container import docker_answers, nats_container
 from tests.support.nats_server import NatsServer
+from tests.support.partitions import VARIABLE
 
 register_profiles()
 
@@ -26,6 +28,18 @@ BrokerKind = Literal["container", "pip"]
 
 SHOWN_LOG: Final = 12_000
 """How many characters of the log of each fixture that has one stand under a failure."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a run say in how many partitions its systems keep what they store."""
+    parser.addoption("--partitions", type=int, metavar="N", help="of the systems of this run (1)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Say it to those who start them."""
+    number = config.getoption("--partitions")
+    if number:
+        os.environ[VARIABLE] = str(number)
 
 
 @pytest.fixture(scope="session")

@@ -229,7 +229,7 @@ CAS_CONFLICTS = _counter(
 )
 STREAM_BYTES = Gauge(
     "tieline_stream_bytes",
-    "Bytes that the broker keeps, by stream (bucket, mailbox), as presence measures them.",
+    "Bytes that the broker keeps, by stream (bucket, mailbox; parts of them: bucket-0...), as presence sees.",
     ["stream"],
     registry=REGISTRY,
 )

@@ -82,6 +82,15 @@ PICTURES: Final = (
         ],
     ),
     Picture(
+        "partitions",
+        "partitions of mailbox and bucket",
+        [
+            Panel(figure, _of("partitions", figure))
+            for figure in (points.SIGNALS, points.SETUPS, points.SETUP_MS, points.AT_REST)
+        ],
+        is_log=False,
+    ),
+    Picture(
         "nodes",
         "NATS nodes",
         [Panel(figure, _of("nodes", figure)) for figure in (points.SIGNALS, points.SETUPS, points.SETUP_MS)],

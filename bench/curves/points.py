@@ -22,6 +22,8 @@ from tieline.load.relay import SIGNALS_PER_COST, measure_relay
 
 PAIRS: Final = 50
 CALLS_AT_ONCE: Final = 4
+IDLE: Final = 1000
+"""Connections that are weighed where they are not what the curve is about."""
 
 WARM_UP_S: Final = 1.0
 """Before the first figure of a system: its first messages load code."""
@@ -193,6 +195,19 @@ async def nodes(count: int, how: How) -> Found:
         return await _both(system, how)
 
 
+async def partitions(count: int, how: How) -> Found:
+    """Let one node keep everything in so many partitions; and what an idle connection weighs then."""
+    async with tieline(settings={"TIELINE_PARTITIONS": str(count)}) as system:
+        async with crowd(system.target, FIRST_SESSIONS):
+            pass
+        await asyncio.sleep(SETTLE_S)
+        before = _kib(system)
+        async with crowd(system.target, IDLE):
+            await asyncio.sleep(SETTLE_S)
+            grown = sum(kib - before[part] for part, kib in _kib(system).items())
+        return {**await _both(system, how), KIB: grown / IDLE}
+
+
 MEASURED: Final[Mapping[str, Callable[[int, How], Awaitable[Found]]]] = {
     "gateways": gateways,
     "routers": routers,
@@ -201,5 +216,6 @@ MEASURED: Final[Mapping[str, Callable[[int, How], Awaitable[Found]]]] = {
     "rooms": rooms,
     "bucket": bucket,
     "nodes": nodes,
+    "partitions": partitions,
 }
 """By the word of the curve."""

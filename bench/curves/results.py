@@ -50,6 +50,7 @@ CURVES: Final = (
     Curve("rooms", "members of a room", (2, 10, 30, 100, 300, 1000), (2, 10, 100)),
     Curve("bucket", "records in the bucket", (1000, 10_000, 100_000, 1_000_000), (1000, 10_000, 100_000)),
     Curve("nodes", "NATS nodes", (1, 3), (1, 3)),
+    Curve("partitions", "partitions", (1, 2, 4), (1, 4)),
 )
 
 

@@ -433,7 +433,7 @@ ROWS: Final[Mapping[str, Sequence[Chart]]] = {
             "bytes",
             [
                 Query("max by (stream) (tieline_stream_bytes)", "{{stream}}"),
-                Query('max by (stream) (tieline_stream_max_bytes{stream="mailbox"})', "{{stream}}: at most"),
+                Query("max by (stream) (tieline_stream_max_bytes) > 0", "{{stream}}: at most"),
             ],
         ),
         Chart(

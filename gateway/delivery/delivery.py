@@ -6,6 +6,7 @@ effect, and `catch_up` reads what was pushed but did not come.
 """
 
 import asyncio
+from typing import NamedTuple
 
 from gateway.client.connection import Connection
 from gateway.client.deliveries import MAX_BACKLOG_BYTES, PART_BYTES, Backlogs, Missed
@@ -13,12 +14,20 @@ from gateway.client.session import Session
 from gateway.delivery.barriers import Barrier, Barriers
 from gateway.delivery.catch_up import CatchUp, CatchUpBeside
 from gateway.delivery.feed import Feed, Feeds
-from gateway.delivery.mailbox import Mailbox
+from gateway.delivery.mailbox import LONG_AT_ONCE, Mailbox
 from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire.ids import GatewayId
 from tieline.wire.subjects import Subjects
+
+
+class Shares(NamedTuple):
+    """What the ways from all partitions of the mailbox to one gateway's clients have together."""
+
+    backlogs: Backlogs
+    long: asyncio.Semaphore
+    """Of the sessions of which more than a part is read."""
 
 
 class Delivery:
@@ -32,12 +41,15 @@ class Delivery:
         gateway: GatewayId,
         tasks: asyncio.TaskGroup,
         max_backlog_bytes: int = MAX_BACKLOG_BYTES,
+        shares: Shares | None = None,
     ) -> None:
+        """Take also what it shares with the ways from other partitions, if there are any."""
+        shares = shares or Shares(Backlogs(max_backlog_bytes), asyncio.Semaphore(LONG_AT_ONCE))
         self._broker = broker
         self._elections = subjects.mailbox_elections()
         self._barriers = Barriers(broker, subjects, gateway)
-        self._mailbox = Mailbox(requests, subjects)
-        self._feeds = Feeds(broker, subjects, Backlogs(max_backlog_bytes))
+        self._mailbox = Mailbox(requests, subjects, shares.long)
+        self._feeds = Feeds(broker, subjects, shares.backlogs)
         self._catch_up = CatchUp(broker, self._feeds, self._mailbox, self._barriers, tasks)
 
     async def start(self) -> None:

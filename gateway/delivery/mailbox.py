@@ -62,12 +62,13 @@ class News(NamedTuple):
 class Mailbox:
     """The mailbox of one namespace, for reading. Raises `NoAnswer` when it does not answer."""
 
-    def __init__(self, requests: Requests, subjects: Subjects) -> None:
+    def __init__(self, requests: Requests, subjects: Subjects, long: asyncio.Semaphore | None = None) -> None:
+        """Take also what bounds the sessions of which more than a part is read at a time."""
         self._requests = requests
         self._subjects = subjects
         self._get = jetstream.direct_get(subjects.mailbox())
         self._together = Together(self._newest, _CHUNK)
-        self._long = asyncio.Semaphore(LONG_AT_ONCE)
+        self._long = long or asyncio.Semaphore(LONG_AT_ONCE)
         self._unreadable = Unreadable(_log)
 
     async def missed(

@@ -32,10 +32,12 @@ from tieline.runtime.guard import bug_guard
 from tieline.runtime.one_a_turn import OneATurn
 from tieline.runtime.requests import NoAnswer
 from tieline.wire.codes import CloseCode, ErrorCode, HandshakeError
-from tieline.wire.ids import GatewayId, ResumeToken, SecretHash, SessionId
+from tieline.wire.ids import GatewayId, ResumeToken, SecretHash, SessionId, UserId
 from tieline.wire.internal.answers import Outdated, Refused, SessionGone
 from tieline.wire.internal.sessions import Opened
+from tieline.wire.partitions import ONE, Partitions
 from tieline.wire.resume_tokens import resume_token, secret_hash
+from tieline.wire.subjects import token
 
 OPENING_PATIENCE_S: Final = 4.0
 """For presence to begin a session: what the 5 s of the upgrade leave after the request has been read."""
@@ -110,8 +112,10 @@ class Arrivals:
         jitter: Jitter = random.random,
         waiting_s: float = WAITING_S,
         look_s: float = LOOK_S,
+        partitions: Partitions = ONE,
     ) -> None:
         """Take also the budgets of users, None: without limits; and what is told of each who is let in."""
+        self._partitions = partitions
         self._users = users or Users(NO_LIMITS)
         self._on_welcome = on_welcome
         self._gateway = gateway
@@ -128,9 +132,10 @@ class Arrivals:
 
     async def let_in(self, connection: Connection, response: Response, admitted: Admitted) -> None:
         """Open a session for a connection and welcome it, or deny it."""
-        asked = self._presence.revision
+        user = admitted.claims.user
+        asked = self._presence.revision_of(user)
         secret = resume_token(secrets.token_urlsafe(24), asked)
-        name = SessionId(secrets.token_hex(12))
+        name = self._name_for(user)
         session = Session(
             name,
             self._departures.names.of(name),
@@ -138,7 +143,7 @@ class Arrivals:
             SecretHash(b"") if admitted.resume is None else secret_hash(secret),
             admitted.acks,
             self._terms,
-            self._users.of(admitted.claims.user, _now()),
+            self._users.of(user, _now()),
             batches=admitted.batches,
             calls=admitted.calls,
             places=admitted.places,
@@ -176,6 +181,10 @@ class Arrivals:
         ended = self._departures.ended_with(session)
         if ended is not None:  # replaced before it was welcome: only a close code tells it not to come back
             connection.close(ended)
+
+    def _name_for(self, user: UserId) -> SessionId:
+        """Make the name of a session, which lies in the partition of its user."""
+        return self._partitions.session_for(token(user), _new_name)
 
     async def _open_or_deny(
         self, connection: Connection, response: Response, session: Session, admitted: Admitted
@@ -302,7 +311,7 @@ class Arrivals:
                 case Outdated(revision=0) if self._loop.time() < deadline:
                     await asyncio.sleep(LEASE_S)
                 case Outdated(revision=revision) if self._loop.time() < anew_until:
-                    session.asked = max(revision, self._presence.revision)
+                    session.asked = max(revision, self._presence.revision_of(session.user))
                 case _:
                     raise NoAnswer(f"presence answered with {type(reply).__name__}")
 
@@ -319,6 +328,10 @@ class _WantedAgain:
     def __call__(self) -> bool:
         was_first, self._is_first = self._is_first, False
         return was_first or not self._connection.is_closing
+
+
+def _new_name() -> str:
+    return secrets.token_hex(12)
 
 
 def _now() -> float:

@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from gateway.sessions.presence import Presence
+from gateway.sessions.presence import Presence, number_of
 from tieline.runtime.guard import bug_guard
 from tieline.runtime.requests import NoAnswer
+from tieline.runtime.settings import SettingsError
 from tieline.wire.ids import GatewayId
 from tieline.wire.internal.sessions import KeepLease, LeaseKept
 
@@ -19,6 +20,10 @@ RENEWALS: Final = 3.3
 """Renewals a lease: two may be lost before it runs out (a lease of 10 s is renewed every 3 s)."""
 
 _log = logging.getLogger(__name__)
+
+
+class OtherNumber(SettingsError):
+    """Presence has another number of partitions than this gateway."""
 
 
 class Lease:
@@ -39,8 +44,15 @@ class Lease:
         on_answer: Callable[[bool], None] = lambda _: None,
         on_old_presence: Callable[[], None] = lambda: None,
         on_time: Callable[[float, float], None] = lambda _broker_s, _round_trip_s: None,
+        partitions: int = 1,
     ) -> None:
-        """Take also what is told the broker's time with each answer, and how long that took, in seconds."""
+        """Take also what is told the broker's time with each answer, and how long that took, in seconds.
+
+        `partitions` is how many presence must have.
+        """
+        self._partitions = partitions
+        self._problem = ""
+        """Why presence, which has answered, is not the one for this gateway."""
         self._on_time = on_time
         self._presence = presence
         self._gateway = gateway
@@ -51,11 +63,18 @@ class Lease:
         self._run = ""
 
     async def take(self) -> None:
-        """Take the lease for the first time, waiting for presence as long as it takes."""
+        """Take the lease for the first time, waiting for presence as long as it takes.
+
+        Raises:
+            OtherNumber: presence has another number of partitions.
+        """
         while not self._run:
             with bug_guard(_log, "lease not taken: a bug"):
                 await self._renew()
-                continue
+                if not self._problem:
+                    continue
+            if self._problem:
+                raise OtherNumber(self._problem)
             await asyncio.sleep(self._interval_s)
 
     async def keep(self) -> None:
@@ -75,6 +94,15 @@ class Lease:
             return
         if not isinstance(reply, LeaseKept):
             raise TypeError(f"presence answered KeepLease with {type(reply).__name__}")
+        if number_of(reply) != self._partitions:
+            self._problem = (
+                f"TIELINE_PARTITIONS is {self._partitions}, but presence has {number_of(reply)}: all"
+                " processes need the same number (docs/operations.md#partitions)"
+            )
+            _log.error("lease not renewed", extra={"error": self._problem})
+            self._on_answer(False)
+            return
+        self._problem = ""
         self._on_answer(True)
         if reply.now:
             self._on_time(reply.now / 1000, time.monotonic() - asked_at)

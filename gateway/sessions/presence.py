@@ -8,7 +8,7 @@ import msgspec
 
 from tieline.runtime.answers import Asking
 from tieline.runtime.requests import PATIENCE_S, Requests, always
-from tieline.wire.ids import NO_TOKEN
+from tieline.wire.ids import NO_TOKEN, UserId
 from tieline.wire.internal import codec
 from tieline.wire.internal.answers import UNPROVEN, Outdated, Refused
 from tieline.wire.internal.directions import OPERATIONS, GatewayRequest, PresenceReply
@@ -22,9 +22,8 @@ PresenceAnswered = Callable[[PresenceReply | None], None]
 class Presence(Protocol):
     """Presence, as a gateway asks it. A request is repeated until it is answered, maybe carried out twice."""
 
-    @property
-    def revision(self) -> int:
-        """The newest revision of the bucket that is known here; 0: none. See `OpenSession.asked`."""
+    def revision_of(self, user: UserId) -> int:
+        """Find the newest revision that is known of a user's partition; 0: none. See `OpenSession.asked`."""
         ...
 
     async def ask(
@@ -54,6 +53,11 @@ def without_token(request: GatewayRequest) -> GatewayRequest:
     return msgspec.structs.replace(request, token=NO_TOKEN)
 
 
+def number_of(lease: LeaseKept) -> int:
+    """Read how many partitions presence has."""
+    return len(lease.revisions) or 1
+
+
 class RemotePresence:
     """The presence processes of one namespace, over the broker.
 
@@ -63,14 +67,13 @@ class RemotePresence:
     def __init__(self, requests: Requests, subjects: Subjects) -> None:
         self._asking = Asking(requests)
         self._subjects = subjects
-        self._revision = 0
+        self._revisions = [0] * subjects.partitions.number
         self._gives_tokens = False
         """Presence looks at tokens itself, as far as is known."""
 
-    @property
-    def revision(self) -> int:
-        """The newest revision of the bucket that is known here; 0: none. See `OpenSession.asked`."""
-        return self._revision
+    def revision_of(self, user: UserId) -> int:
+        """Find the newest revision that is known of a user's partition; 0: none. See `OpenSession.asked`."""
+        return self._revisions[self._subjects.place_of(user)]
 
     async def ask(
         self,
@@ -91,10 +94,14 @@ class RemotePresence:
         if isinstance(reply, LeaseKept):
             self._gives_tokens = reply.tokens
         match reply:
-            case LeaseKept(revision=revision) if revision:
-                self._revision = revision  # also where it is lower: a broker that came back empty counts anew
-            case Opened(revision=revision) | Outdated(revision=revision):
-                self._revision = max(self._revision, revision)
+            case LeaseKept(revision=revision) if revision and number_of(reply) == len(self._revisions):
+                # Also where it is lower: a broker that came back empty counts anew.
+                self._revisions = list(reply.revisions or (revision,))
+            case Opened(revision=revision) | Outdated(revision=revision) if isinstance(
+                request, OpenSession | Register
+            ):
+                at = self._subjects.place_of(request.user)
+                self._revisions[at] = max(self._revisions[at], revision)
             case _:
                 pass
         return reply

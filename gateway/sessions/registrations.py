@@ -148,7 +148,7 @@ class Registrations:
         while True:
             number = session.numbering.next()
             reply = await self._presence.ask(
-                session.registration(self._gateway, self._presence.revision, number),
+                session.registration(self._gateway, self._presence.revision_of(session.user), number),
                 max(0.0, until - self._loop.time()),
             )
             if not isinstance(reply, Outdated):

@@ -17,6 +17,7 @@ from presence.rules.negotiated import Negotiation
 from presence.rules.user import User
 from tieline.wire.ids import FrameDigest, GatewayId, RoomId, SessionId, UserId
 from tieline.wire.internal.directions import PresenceReply
+from tieline.wire.partitions import FIRST
 
 RecordT = TypeVar("RecordT", User, Negotiation)
 
@@ -96,6 +97,8 @@ class Facts(NamedTuple):
     """Of the record."""
     read: Mapping[str, tuple[bytes, int]] = NOTHING_READ
     """All that was read, by key: the value and the revision."""
+    at: int = FIRST
+    """The partition of the record, in which the lease of a gateway is looked at."""
 
 
 class LookAgain(NamedTuple):

@@ -113,7 +113,7 @@ def registering_is_late(ask: Register, user: User | None, facts: Facts) -> Prese
     if not has_lease(ask.gateway, facts):
         return ONCE_LEASED
     if user is None:
-        _, leased = facts.read[Keys.lease_timer(ask.gateway)]
+        _, leased = facts.read[Keys.lease_timer(ask.gateway, facts.at)]
         return Outdated(leased) if ask.asked < leased else None
     if user.session.left:
         return SessionGone(replaced=False)
@@ -127,5 +127,5 @@ def may_yet_begin(ask: EndSession, user: User | None) -> bool:
 
 def has_lease(gateway: GatewayId, facts: Facts, since: int = 0) -> bool:
     """Whether a gateway has its lease, renewed after the revision `since`, as far as was read."""
-    value, revision = facts.read.get(Keys.lease_timer(gateway), (b"", 0))
+    value, revision = facts.read.get(Keys.lease_timer(gateway, facts.at), (b"", 0))
     return bool(value) and revision > since

@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator
 import pytest
 
 from presence.store import ListedStore
-from tests.contract.buckets import bucket_of
+from tests.contract.buckets import bucket_of, partitioned_of
 from tests.contract.fake_store import FakeStore
 from tieline.runtime.broker import connect
+from tieline.wire.subjects import Subjects
 
 
-@pytest.fixture(params=["fake", "bucket"])
+@pytest.fixture(params=["fake", "bucket", "partitioned"])
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[ListedStore]:
     """An empty store."""
     if request.param == "fake":
@@ -19,6 +20,11 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[ListedStore]:
         return
     broker = await connect(request.getfixturevalue("nats_url"), "contract")
     namespace = f"contract-{time.monotonic_ns():x}"
-    yield await bucket_of(broker, namespace)
-    await broker.client.jetstream().delete_key_value(namespace)
+    subjects = Subjects(namespace, 1 if request.param == "bucket" else 4)
+    if request.param == "bucket":
+        yield await bucket_of(broker, namespace)
+    else:
+        yield await partitioned_of(broker, subjects)
+    for part in subjects.parts():
+        await broker.client.jetstream().delete_key_value(part.bucket())
     await broker.close()

@@ -81,7 +81,7 @@ async def test_an_answer_says_up_to_which_revision_it_has_everything(store: List
 
 async def test_what_was_not_found_has_no_later_date_than_the_store(store: ListedStore) -> None:
     last = await store.write("b.1", b"x", 0)
-    found, up_to = await store.read_dated("a.1", "a.2")
+    found, up_to, _ = await store.read_dated("a.1", "a.2")
     assert (found, up_to <= last) == ({}, True)
 
 

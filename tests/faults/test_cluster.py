@@ -9,17 +9,17 @@ from presence.mail import Mail
 from tests.support.cluster import Cluster
 from tests.support.load import MESSAGES, Load, nothing_is_amiss, running
 from tests.support.nats_server import NatsServer
+from tests.support.partitions import buckets_of, mailboxes_of, subjects_of
 from tests.support.system import System
 from tests.support.waiting import until_true
 from tieline.runtime.broker import connect
 from tieline.runtime.requests import Requests
 from tieline.wire import jetstream
 from tieline.wire.ids import SessionId, UserId
-from tieline.wire.subjects import Subjects
 
 PAIRS = 6
 NAMESPACE = "tests"
-STREAMS = (f"KV_{NAMESPACE}", f"MAILBOX_{NAMESPACE}")
+STREAMS = (buckets_of(NAMESPACE)[-1], mailboxes_of(NAMESPACE)[-1])
 
 
 @pytest.fixture(scope="module")
@@ -58,18 +58,18 @@ async def kill_and_restart(load: Load, cluster: Cluster, node: NatsServer) -> No
 
 @pytest.mark.usefixtures("system")  # which makes the mailbox
 async def test_a_frame_that_was_asked_about_is_stored_when_it_comes(cluster: Cluster) -> None:
-    broker, subjects = await connect(cluster.url, "test"), Subjects(NAMESPACE)
+    broker, subjects = await connect(cluster.url, "test"), subjects_of(NAMESPACE)
     requests = Requests(broker, subjects.replies("test", "1"))
     await requests.start()
     mail = Mail(requests, subjects)
-    assert await mail.find("a name") == 0
+    assert await mail.find(UserId("nobody"), "a name") == 0
 
     subject = subjects.user(UserId("nobody"), SessionId("nobody-s"))
     reply = await requests.ask_once(subject, b"{}", 5.0, jetstream.named("a name"))
 
     stored = jetstream.read_published(reply.data)
     assert stored.error is None
-    assert await mail.find("a name") == stored.seq > 0
+    assert await mail.find(UserId("nobody"), "a name") == stored.seq > 0
     await broker.close()
 
 

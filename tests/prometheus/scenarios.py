@@ -3,6 +3,7 @@
 Series as promtool writes them, a value a minute: `0+60x120` counts 60 a minute for two hours.
 """
 
+import functools
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -122,6 +123,17 @@ HEALTHY: Final[Series] = {
 """A system of four processes that everybody is content with."""
 
 
+def partitioned(mailbox: float, bucket: float) -> Series:
+    """Describe what is stored in four partitions: so much in one of the mailbox, in each of the bucket."""
+    stored = functools.partial(_of, "tieline_stream_bytes", "p1")
+    most = functools.partial(_of, "tieline_stream_max_bytes", "p1")
+    return {
+        **{stored(stream=f"bucket-{at}"): steady(bucket) for at in range(4)},
+        **{stored(stream=f"mailbox-{at}"): steady(mailbox if at == 2 else 50e6) for at in range(4)},
+        **{most(stream=f"mailbox-{at}"): steady(128 * 1024**2) for at in range(4)},
+    }
+
+
 class Failure(NamedTuple):
     """What is otherwise than in `HEALTHY`, for the alert to fire at a minute."""
 
@@ -232,6 +244,7 @@ HARMLESS: Final[Mapping[str, Series]] = {
         if "negotiations" in name or "sessions_" in name or "signals" in name or "refused" in name
         if "orphaned" not in name and "presence_tokens" not in name
     },
+    "four partitions, each with half of what it may": partitioned(64e6, 300e6),
     "a thousand clients with bad tokens": {
         _of("tieline_handshakes_refused_total", "g1", reason="UNAUTHORIZED"): rising(1000)
     },

@@ -10,7 +10,7 @@ import yaml
 
 from deploy.monitoring.generated import PROMETHEUS_RULE, RULES
 from tests.prometheus.expressions import ALERTS
-from tests.prometheus.scenarios import FAILURES, HARMLESS, HEALTHY, MINUTES, Series
+from tests.prometheus.scenarios import FAILURES, HARMLESS, HEALTHY, MINUTES, Series, partitioned
 from tests.support.nats_server import NatsServer
 from tests.support.prometheus import Prometheus, Rule, promtool
 from tests.support.system import System
@@ -72,6 +72,15 @@ def test_an_alert_fires_on_its_failure(name: str, tmp_path: Path) -> None:
     assert not failure.series.keys() - HEALTHY.keys() or name == "TielineMixedVersions"
     firing = FIRING.format(name=name)
     try_case(tmp_path, case(name, failure.series, firing, [failure.minute], expected=True))
+
+
+@pytest.mark.needs("promtool")
+@pytest.mark.parametrize(
+    "series", [partitioned(110e6, 50e6), partitioned(50e6, 800e6)], ids=["one of the mailbox", "the bucket"]
+)
+def test_partitions_that_are_nearly_full_are_told(series: Series, tmp_path: Path) -> None:
+    firing = FIRING.format(name="TielineStorageNearlyFull")
+    try_case(tmp_path, case("partitions", series, firing, [30], expected=True))
 
 
 @pytest.mark.needs("promtool")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self, TypedDict
 
+from tests.support.partitions import partitions
 from tests.support.process import Process
 
 READY = "Ctrl-C ends everything."
@@ -54,7 +55,12 @@ class RunningDev:
             ],
             self._errors,
             stdout=self._stdout if self._given_stdout is None else self._given_stdout,
-            environ={**os.environ, "TMPDIR": str(self.temporary), **self._environ},
+            environ={
+                **os.environ,
+                "TMPDIR": str(self.temporary),
+                "TIELINE_PARTITIONS": str(partitions()),
+                **self._environ,
+            },
         )
         return self
 

@@ -13,6 +13,7 @@ import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.http_get import HOST, FreshMetrics, http_get
+from tests.support.partitions import partitions
 from tests.support.process import SHOWN_OUTPUT, Process
 from tieline.cli.dev.ports import hold_ports
 
@@ -135,6 +136,7 @@ class System:
             "DRAIN_WAIT": "0",
             "DRAIN_SPREAD": "0",
             "MAILBOX_MAX_BYTES": str(MAILBOX_BYTES),
+            "PARTITIONS": str(partitions()),
             **(settings or {}),
         }
         self._own_settings = own_settings or {}

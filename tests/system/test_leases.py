@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.frames import CANDIDATE
 from tests.support.nats_server import NatsServer
+from tests.support.partitions import buckets_of, mailboxes_of
 from tests.support.people import Person, establish
 from tests.support.resuming import SETTINGS, ResumingPeople, up_to_the_end
 from tests.support.system import System
@@ -131,7 +132,7 @@ async def test_streams_that_are_deleted_are_made_and_filled_again(
         await people.in_call()
         client = await nats.connect(pip_nats.url)
         try:
-            for stream in ("KV_alone", "MAILBOX_alone"):
+            for stream in (*buckets_of("alone"), *mailboxes_of("alone")):
                 assert await client.jetstream().delete_stream(stream)
         finally:
             await client.close()

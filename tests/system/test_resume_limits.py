@@ -8,6 +8,7 @@ import pytest
 from nats.aio.client import Client
 
 from tests.support.frames import CANDIDATE, OFFER, Json, new_id
+from tests.support.partitions import subjects_of
 from tests.support.people import Person, establish
 from tests.support.raw_client import Ended
 from tests.support.resuming import OTHERS, SETTINGS, SOON_AWAY, ResumingPeople, id_of, up_to_the_end
@@ -234,12 +235,15 @@ async def test_a_secret_is_stored_nowhere(people: ResumingPeople, nats_url: str)
 async def all_of_the_bucket(client: Client) -> list[tuple[str, bytes]]:
     """Read every message that presence keeps."""
     jetstream = client.jetstream()
-    subscription = await jetstream.subscribe(f"$KV.{NAMESPACE}.>", ordered_consumer=True)
-    messages = [await subscription.next_msg()]
-    while messages[-1].metadata.num_pending:
-        messages.append(await subscription.next_msg())
-    await subscription.unsubscribe()
-    return [(message.subject, message.data) for message in messages]
+    found: list[tuple[str, bytes]] = []
+    for part in subjects_of(NAMESPACE).parts():
+        subscription = await jetstream.subscribe(f"$KV.{part.bucket()}.>", ordered_consumer=True)
+        messages = [await subscription.next_msg()]
+        while messages[-1].metadata.num_pending:
+            messages.append(await subscription.next_msg())
+        await subscription.unsubscribe()
+        found += [(message.subject, message.data) for message in messages]
+    return found
 
 
 async def test_a_room_that_is_not_granted_any_more_is_left(people: ResumingPeople) -> None:

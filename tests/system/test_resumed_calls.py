@@ -8,17 +8,17 @@ import nats
 import pytest
 
 from tests.support.frames import ANSWER, CANDIDATE, OFFER, ack
+from tests.support.partitions import subjects_of
 from tests.support.people import establish
 from tests.support.resuming import SOON_AWAY, ResumingPeople, id_of
 from tests.support.system import System
 from tests.support.waiting import until_true
 from tieline.wire.ids import SessionId, UserId
-from tieline.wire.subjects import Subjects
 
 STREAMED = 600
 """Messages that are sent while their receiver comes and goes."""
 
-SUBJECTS = Subjects("resumed-calls")
+SUBJECTS = subjects_of("resumed-calls")
 
 COMINGS = 12
 """How often it comes while they are sent."""
@@ -60,7 +60,8 @@ async def test_of_offers_to_somebody_away_the_last_is_kept(people: ResumingPeopl
 
     async def is_alone() -> bool:
         pattern = SUBJECTS.user(UserId(bob.user), SessionId(bob.welcome["sessionId"]))
-        info = await broker.jetstream().stream_info(SUBJECTS.mailbox(), subjects_filter=pattern)
+        mailbox = SUBJECTS.parts()[SUBJECTS.place_of(UserId(bob.user))].mailbox()
+        info = await broker.jetstream().stream_info(mailbox, subjects_filter=pattern)
         return info.state.subjects == {pattern: 1}
 
     await until_true(is_alone)

@@ -13,12 +13,12 @@ import pytest
 from nats.js.errors import NotFoundError
 
 from tests.support.frames import CANDIDATE, token
+from tests.support.partitions import buckets_of, mailboxes_of, partitions, subjects_of
 from tests.support.people import Person, establish
 from tests.support.resuming import ResumingPeople, id_of
 from tests.support.system import System
 from tests.support.waiting import PATIENCE_S
 from tieline.runtime.nats_client import NatsClient
-from tieline.wire import jetstream
 from tieline.wire.ids import (
     NO_TOKEN,
     AdmissionToken,
@@ -26,7 +26,6 @@ from tieline.wire.ids import (
     GatewayId,
     RoomId,
     SecretHash,
-    SessionId,
     UserId,
 )
 from tieline.wire.internal import codec
@@ -42,7 +41,7 @@ from tieline.wire.internal.sessions import (
     Register,
     Regrant,
 )
-from tieline.wire.subjects import Subjects
+from tieline.wire.partitions import Partitions
 
 MINE: Final = GatewayId("taken-over")
 NOTHING: Final = SecretHash(b"")
@@ -69,7 +68,7 @@ class TakenOver:
 
     def __init__(self, namespace: str) -> None:
         self.client = NatsClient()
-        self._subjects = Subjects(namespace)
+        self._subjects = subjects_of(namespace)
         self._asked = 0
 
     async def ask(self, request: GatewayRequest) -> PresenceReply:
@@ -98,7 +97,8 @@ async def gateway(system: System, nats_url: str) -> AsyncIterator[TakenOver]:
 
 
 def opening(user: str, its: str = NO_TOKEN, *join: RoomId, voice: bool = False) -> OpenSession:
-    names = SessionId(f"s-{user}-{time.monotonic_ns()}"), MINE, ConnectionId(f"c-{time.monotonic_ns()}")
+    session = Partitions(partitions()).session_for(user, lambda: f"s-{user}-{time.monotonic_ns()}")
+    names = session, MINE, ConnectionId(f"c-{time.monotonic_ns()}")
     by = AdmissionToken(its)
     return OpenSession(UserId(user), *names, voice, join, NOTHING, NOTHING, (*join,), token=by)
 
@@ -194,7 +194,7 @@ async def test_no_token_is_logged_or_stored(system: System, people: ResumingPeop
     await client.connect(nats_url, allow_reconnect=False)
     streams = client.jetstream()
     kept = 0
-    for stream in (jetstream.bucket_stream(system.namespace), Subjects(system.namespace).mailbox()):
+    for stream in (*buckets_of(system.namespace), *mailboxes_of(system.namespace)):
         state = (await streams.stream_info(stream)).state
         for number in range(state.first_seq, state.last_seq + 1):
             try:

@@ -123,7 +123,7 @@ def test_nothing_is_fetched_without_hashes() -> None:
         "go install example.com/program@latest",
         "uvx ruff",
         "curl https://example.com/install.sh | sh",
-        "curl -d '{\"url\":\"https://example.org\"}' https://example.com/install.sh | sh",
+        'curl -d \'{"url":"https://example.org"}\' https://example.com/install.sh | sh',
     ],
 )
 def test_what_fetches_anything_would_be_noticed(command: str) -> None:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from tieline.cli.exits import EXIT_OK, refuse
+from tieline.cli.options import whole
 from tieline.runtime.settings import ProcessSettings, SettingsError, read_settings
 from tieline.wire.permissions import Permissions, passages, permissions, permissions_in_transition
 from tieline.wire.subjects import Subjects
@@ -51,6 +52,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what TIELINE_NAMESPACE is for the services (%(default)s)",
     )
     parser.add_argument(
+        "--partitions",
+        metavar="N",
+        type=whole(),
+        default=ProcessSettings().partitions,
+        help="what TIELINE_PARTITIONS is for the services (%(default)s)",
+    )
+    parser.add_argument(
+        "--former",
+        metavar="N",
+        type=whole(),
+        default=0,
+        help="on the way from another number of partitions: `tieline streams` may remove those",
+    )
+    parser.add_argument(
         "--transition",
         action="store_true",
         help="on the way from version 0.1.0: gateways stay in the account that they were in",
@@ -60,26 +75,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the accounts; returns the exit status."""
     try:
-        read_settings(ProcessSettings, {"TIELINE_NAMESPACE": options.namespace})
+        given = {"TIELINE_NAMESPACE": options.namespace, "TIELINE_PARTITIONS": str(options.partitions)}
+        read_settings(ProcessSettings, given)
     except SettingsError as problem:
         return refuse("permissions", str(problem))
-    sys.stdout.write(accounts(options.namespace, is_transition=options.transition))
+    written = accounts(options.namespace, options.transition, options.partitions, options.former)
+    sys.stdout.write(written)
     return EXIT_OK
 
 
-def accounts(namespace: str, is_transition: bool = False) -> str:
+def accounts(namespace: str, is_transition: bool = False, partitions: int = 1, former: int = 0) -> str:
     """Write the accounts for one namespace, as a file to be included by a nats-server's configuration.
 
     What passes between two accounts passes at the node of whoever listens. So each node has to know both
     before any gateway is in the second one, or those who ask and those who answer are cut off from each
     other while nodes are restarted one after the other. `is_transition` writes what comes first: with it
-    processes of version 0.1.0 run, too.
+    processes of version 0.1.0 run, too. What is stored is in so many partitions, and was in `former` before.
     """
-    subjects = Subjects(namespace)
-    users = permissions_in_transition(subjects) if is_transition else permissions(subjects)
+    subjects = Subjects(namespace, partitions)
+    users = permissions_in_transition(subjects) if is_transition else permissions(subjects, former)
     passing = passages(subjects)
     default = namespace == ProcessSettings().namespace
     arguments = ("" if default else f" --namespace {namespace}") + (" --transition" if is_transition else "")
+    arguments += f" --partitions {partitions}" if partitions > 1 else ""
+    arguments += f" --former {former}" if former else ""
     gateway = _user("gateway", users["gateway"])
     return "\n".join(
         [

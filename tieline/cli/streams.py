@@ -1,5 +1,8 @@
 """`tieline streams`: make the streams as the settings of presence say, or adapt them.
 
+With another number of partitions (`TIELINE_PARTITIONS`) than is there, it removes what is there if that is
+empty, and else changes nothing.
+
 Presence makes them by itself where they are not there. To adapt a stream can empty it, so where services log
 in to NATS with rights of their own presence may not: an operator does, as the user `streams`, after changing
 a setting that shapes them (docs/operations.md#streams-that-are-there).
@@ -15,13 +18,13 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from presence.bucket import make_bucket
 from presence.event_stream import make_event_stream
-from presence.mailbox import make_mailbox
+from presence.moving import StillStored, number_there, remove_empty
 from presence.settings import PresenceSettings
 from presence.store import StoreUnavailable
+from presence.streams import make_streams
 from tieline.cli.exits import EXIT_OK, fail, note, refuse
-from tieline.runtime.broker import connect
+from tieline.runtime.broker import Broker, connect
 from tieline.runtime.settings import SettingsError, read_settings
 from tieline.wire.subjects import Subjects
 
@@ -59,6 +62,8 @@ def run(_options: argparse.Namespace) -> int:
         return refuse("streams", str(problem))
     except TimeoutError:
         return fail("streams", f"no broker has let us in within {PATIENCE_S:g} s{because(failures)}")
+    except StillStored as problem:
+        return fail("streams", f"TIELINE_PARTITIONS is {settings.partitions}, but {problem}")
     except StoreUnavailable as problem:
         return fail("streams", f"{problem}{because(failures)}")
     if room < settings.mailbox_max_bytes:
@@ -110,7 +115,8 @@ def _advice(failure: Exception) -> str:
 
 async def _make(settings: PresenceSettings, on_failure: Callable[[Exception], None]) -> int:
     """Make or adapt both; returns how many bytes the mailbox may keep."""
-    subjects, instance = Subjects(settings.namespace), f"s{secrets.token_hex(4)}"
+    subjects = Subjects(settings.namespace, settings.partitions)
+    instance = f"s{secrets.token_hex(4)}"
     async with asyncio.timeout(PATIENCE_S):
         broker = await connect(
             settings.nats_url,
@@ -120,7 +126,8 @@ async def _make(settings: PresenceSettings, on_failure: Callable[[Exception], No
             on_failure,
         )
     try:
-        await make_bucket(broker, settings.namespace, settings.storage, settings.replicas, must_adapt=True)
+        keep_s = settings.resume_window + settings.gateway_lease
+        await _remove_former(broker, subjects)
         if settings.events == "on":
             await make_event_stream(
                 broker,
@@ -131,14 +138,15 @@ async def _make(settings: PresenceSettings, on_failure: Callable[[Exception], No
                 settings.events_max_bytes,
                 must_adapt=True,
             )
-        return await make_mailbox(
-            broker,
-            subjects,
-            settings.storage,
-            settings.replicas,
-            settings.resume_window + settings.gateway_lease,
-            settings.mailbox_max_bytes,
-            must_adapt=True,
-        )
+        return await make_streams(broker, subjects, settings, keep_s, must_adapt=True)
     finally:
         await broker.close()
+
+
+async def _remove_former(broker: Broker, subjects: Subjects) -> None:
+    """Remove the streams of another number of partitions, if they are empty."""
+    number = await number_there(broker, subjects)
+    if number is None or number == subjects.partitions.number:
+        return
+    await remove_empty(broker, Subjects(subjects.namespace, number))
+    note("streams", f"nothing was stored in {number}, and it is {subjects.partitions.number} from now on")

@@ -25,7 +25,9 @@ NotNegative = Annotated[float, msgspec.Meta(ge=0, description="a number of secon
 Port = Annotated[int, msgspec.Meta(ge=0, le=65_535, description="a port, 0 to 65535")]
 Count = Annotated[int, msgspec.Meta(ge=0, description="a whole number, 0 or more")]
 Positive = Annotated[int, msgspec.Meta(ge=1, description="a whole number, 1 or more")]
-"""The description of a type is what the user is told is allowed."""
+Partitions = Annotated[int, msgspec.Meta(ge=1, le=64, description="a whole number, 1 to 64")]
+"""More would be many small streams: what is asked of all partitions is asked so often."""
+# The description of a type is what the user is told is allowed.
 
 _HIDDEN: Final = "hidden"
 _SIGNS: Final = "signs"
@@ -78,6 +80,9 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
         str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]+\Z", description="letters of ASCII, digits, _ and -")
     ] = "tieline"
     """The first token of every subject, and the name of the bucket: several systems may share a broker."""
+    partitions: Partitions = 1
+    """Of the mailbox and of the bucket: each is so many streams, which share the users; all processes must
+    have the same."""
     ops_host: str = "127.0.0.1"
     """Where /metrics, /healthz and /readyz are served; 0.0.0.0 inside a container."""
     ops_port: Port = 0

@@ -40,6 +40,11 @@ def update_stream(stream: str) -> str:
     return f"$JS.API.STREAM.UPDATE.{stream}"
 
 
+def delete_stream(stream: str) -> str:
+    """Where a stream is removed."""
+    return f"$JS.API.STREAM.DELETE.{stream}"
+
+
 def get_from_leader(stream: str) -> str:
     """Where the leader is asked for one message (`last_message_of`); `read_message` reads the answer."""
     return f"$JS.API.STREAM.MSG.GET.{stream}"
@@ -442,6 +447,9 @@ NEVER: Final = datetime(1, 1, 1, tzinfo=UTC)
 NAME_IN_USE: Final = 10058
 """`err_code`: a stream of this name is there, with another configuration."""
 
+SUBJECTS_TAKEN: Final = 10065
+"""`err_code`: another stream stores some of the same subjects."""
+
 NO_ROOM_FOR_STREAM: Final = (10005, 10028, 10047)
 """`err_code`: so many bytes cannot be reserved, on any node of a cluster, in memory, or in files."""
 
@@ -495,6 +503,8 @@ class Published(msgspec.Struct, frozen=True):
     error: Error | None = None
     batch: str = ""
     """The messages that are stored all together; empty: it is one by itself."""
+    stream: str = ""
+    """Which stream has stored it."""
 
 
 class StoredMessage(msgspec.Struct, frozen=True):
@@ -529,6 +539,8 @@ class StreamState(msgspec.Struct, frozen=True):
     """What a stream keeps."""
 
     bytes: int
+    last_seq: int = 0
+    """The sequence of the newest message that it has had."""
     first_ts: datetime = NEVER
     """When the oldest message was stored, by the server's clock; long ago when there is none."""
     subjects: dict[str, int] | None = None

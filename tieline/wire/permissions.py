@@ -52,35 +52,37 @@ class Passages(NamedTuple):
 def passages(subjects: Subjects) -> Passages:
     """List what passes between the accounts of one namespace."""
     gateway = permissions(subjects)["gateway"]
-    asked = {f"{subjects.namespace}.mark.*": False, jetstream.direct_get(subjects.mailbox()): True}
+    asked: dict[str, bool] = {}
+    for part in subjects.parts():
+        asked |= {part.marks(): False, jetstream.direct_get(part.mailbox()): True}
     said = (pattern for pattern in gateway.say if pattern not in asked)
     return Passages((*said, f"{subjects.namespace}.presence.*.reply.*"), gateway.hear, asked)
 
 
-def permissions(subjects: Subjects) -> dict[str, Permissions]:
-    """List what each service of one namespace may do.
+def permissions(subjects: Subjects, former: int = 0) -> dict[str, Permissions]:
+    """List what each service of one namespace may do, whose streams are in so many partitions.
 
     `observer` is for backends, audits and webhooks. `streams` is for an operator (`tieline streams`): to
-    adapt a stream can empty it, so that no service may.
+    adapt a stream can empty it, so that no service may. On the way from another number of partitions,
+    `former`, it may remove the streams of that, and presence may use both.
     """
-    ns = subjects.namespace
+    if former:
+        return _on_the_way(Subjects(subjects.namespace, former), subjects)
+    ns, parts = subjects.namespace, subjects.parts()
+    questions = _once(subjects.which(), *(part.mailbox_question() for part in parts))
     return {
         "gateway": Permissions(
             say=(
                 f"{ns}.signal.*",
                 *_requests(subjects, GatewayRequest),
-                f"{ns}.mark.*",
-                jetstream.direct_get(subjects.mailbox()),
+                *(pattern for part in parts for pattern in _mailbox_of_gateways(part)),
             ),
             hear=(
                 f"{ns}.gateway.*.reply.*",
                 f"{ns}.gateway.*.alive",
                 f"{ns}.gateway.*.close",
                 f"{ns}.gateway.*.join",
-                f"{ns}.live.user.*.*",
-                f"{ns}.live.room.*.*",
-                f"{ns}.live.mark.*",
-                subjects.mailbox_elections(),
+                *(pattern for part in parts for pattern in _pushed(part)),
             ),
             answer=True,
         ),
@@ -88,16 +90,15 @@ def permissions(subjects: Subjects) -> dict[str, Permissions]:
             say=(
                 *_requests(subjects, RouterRequest),
                 f"{ns}.presence.*.check",
-                f"{ns}.user.*.*",
-                subjects.mailbox_question(),
+                *(_users(part) for part in parts),
+                *questions,
             ),
             hear=(f"{ns}.router.*.reply.*", f"{ns}.signal.* router", f"{ns}.changed.*"),
             answer=True,
         ),
         "presence": Permissions(
             say=(
-                f"{ns}.user.*.*",
-                f"{ns}.room.*.*",
+                *(pattern for part in parts for pattern in (_users(part), _rooms(part))),
                 f"{ns}.gateway.*.alive",
                 f"{ns}.gateway.*.close",
                 f"{ns}.gateway.*.join",
@@ -105,10 +106,10 @@ def permissions(subjects: Subjects) -> dict[str, Permissions]:
                 f"{ns}.events.*",
                 f"{ns}.cloudevents.*.*",
                 *_stream(subjects.event_stream()),
-                *_bucket(jetstream.bucket_stream(ns), jetstream.bucket_prefix(ns)),
-                *_stream(subjects.mailbox()),
-                subjects.mailbox_question(),
-                jetstream.delete_message(subjects.mailbox()),
+                *_once(*(pattern for part in parts for pattern in _bucket(part))),
+                *(pattern for part in parts for pattern in _stream(part.mailbox())),
+                *questions,
+                *(jetstream.delete_message(part.mailbox()) for part in parts),
             ),
             hear=(
                 f"{ns}.presence.*.reply.*",
@@ -132,10 +133,11 @@ def permissions(subjects: Subjects) -> dict[str, Permissions]:
         "streams": Permissions(
             say=(
                 jetstream.ACCOUNT_INFO,
-                *_stream(jetstream.bucket_stream(ns)),
-                *_stream(subjects.mailbox()),
+                *(pattern for part in parts for pattern in _stream(jetstream.bucket_stream(part.bucket()))),
+                *(pattern for part in parts for pattern in _stream(part.mailbox())),
                 *_stream(subjects.event_stream()),
                 *_adapting(subjects),
+                subjects.which(),
             ),
             hear=(f"{ns}.streams.*.inbox.*", f"{ns}.streams.*.inbox.*.*"),
             answer=False,
@@ -167,12 +169,64 @@ def permissions_in_transition(subjects: Subjects) -> dict[str, Permissions]:
     """List what each may do on the way from 0.1.0, whose presence adapts the streams when it starts."""
     users = permissions(subjects)
     presence = users["presence"]
-    return {**users, "presence": presence._replace(say=(*presence.say, *_adapting(subjects)))}
+    return {
+        **users,
+        "presence": presence._replace(say=(*presence.say, *map(jetstream.update_stream, _streams(subjects)))),
+    }
 
 
 def _adapting(subjects: Subjects) -> tuple[str, ...]:
-    streams = jetstream.bucket_stream(subjects.namespace), subjects.mailbox(), subjects.event_stream()
-    return tuple(map(jetstream.update_stream, streams))
+    return (
+        *map(jetstream.update_stream, _streams(subjects)),
+        jetstream.update_stream(subjects.event_stream()),
+    )
+
+
+def _streams(subjects: Subjects) -> tuple[str, ...]:
+    """Name the streams that there are in each partition."""
+    return tuple(
+        stream
+        for part in subjects.parts()
+        for stream in (jetstream.bucket_stream(part.bucket()), part.mailbox())
+    )
+
+
+def _on_the_way(former: Subjects, subjects: Subjects) -> dict[str, Permissions]:
+    """Have presence end what is stored in one number of partitions, and the operator go on to another."""
+    before, after = permissions(former), permissions(subjects)
+    presence, streams = (
+        after[user]._replace(say=_once(*before[user].say, *after[user].say))
+        for user in ("presence", "streams")
+    )
+    removing = map(jetstream.delete_stream, _streams(former))
+    return {**after, "presence": presence, "streams": streams._replace(say=(*streams.say, *removing))}
+
+
+def _once(*patterns: str) -> tuple[str, ...]:
+    """Each pattern once, in order."""
+    return tuple(dict.fromkeys(patterns))
+
+
+def _mailbox_of_gateways(part: Subjects) -> tuple[str, ...]:
+    """What gateways do with one partition of the mailbox: markers, and reading it."""
+    return part.marks(), jetstream.direct_get(part.mailbox())
+
+
+def _pushed(part: Subjects) -> tuple[str, ...]:
+    """What one partition of the mailbox pushes to gateways, and that another node does from now on."""
+    _, pushed = part.pushed()
+    live = pushed.removesuffix(">")
+    return f"{live}user.*.*", f"{live}room.*.*", f"{live}mark.*", part.mailbox_elections()
+
+
+def _users(part: Subjects) -> str:
+    """Frames for users, in one partition of the mailbox."""
+    return part.users().replace(">", "*.*")
+
+
+def _rooms(part: Subjects) -> str:
+    """Changes of rooms, in one partition of the mailbox."""
+    return part.rooms().replace(">", "*.*")
 
 
 def _requests(subjects: Subjects, union: object) -> tuple[str, ...]:
@@ -181,8 +235,9 @@ def _requests(subjects: Subjects, union: object) -> tuple[str, ...]:
     return tuple(sorted(subjects.presence(OPERATIONS[kind]) for kind in kinds))
 
 
-def _bucket(stream: str, prefix: str) -> tuple[str, ...]:
-    """The bucket's keys, its stream, the consumer of its expired timers, and the watches of its users."""
+def _bucket(part: Subjects) -> tuple[str, ...]:
+    """A bucket's keys, its stream, the consumer of its expired timers, and the watches of its users."""
+    stream, prefix = jetstream.bucket_stream(part.bucket()), jetstream.bucket_prefix(part.bucket())
     return (
         *(prefix + key for key in Keys.kinds()),
         jetstream.ACCOUNT_INFO,

@@ -12,6 +12,7 @@ from typing import Final
 
 from tieline.wire import jetstream
 from tieline.wire.ids import ConnectionId, FrameDigest, GatewayId, RoomId, SessionId, UserId
+from tieline.wire.partitions import FIRST, Partitions, placed
 
 _LONGEST_REPLY: Final = 64
 """The longest last token of a subject for replies: far more than a request is called by."""
@@ -57,10 +58,31 @@ def _user_subject(namespace: str, user: UserId, session: SessionId) -> str:
 
 
 class Subjects:
-    """The subjects below one namespace, so that several systems may share a broker."""
+    """The subjects below one namespace, so that several systems may share a broker.
 
-    def __init__(self, namespace: str) -> None:
+    What is about the mailbox is about one partition of it: the first, in what is made here, and one each in
+    `parts`, which share all else. Where there is one partition, it has the subjects that it always had. What
+    is sent to users goes by itself to the partition of each.
+    """
+
+    def __init__(self, namespace: str, partitions: int = 1, at: int = FIRST) -> None:
         self.namespace = token(namespace)
+        self.partitions = Partitions(partitions)
+        self.at = at
+        """Which partition of the mailbox this is about."""
+        self._named = namespace
+        parts = [""] if partitions == 1 else [f".{one}-of-{partitions}" for one in self.partitions]
+        self._stored = [self.namespace + part for part in parts]
+        self._pushed = [f"{self.namespace}.live{part}" for part in parts]
+        self._mail, self._live = self._stored[at], self._pushed[at]
+
+    def parts(self) -> "tuple[Subjects, ...]":
+        """Return the same for each partition of the mailbox."""
+        return tuple(Subjects(self._named, self.partitions.number, at) for at in self.partitions)
+
+    def place_of(self, user: UserId) -> int:
+        """Find the partition of a user."""
+        return self.partitions.of(token(user)) if self.partitions.number > 1 else FIRST
 
     def signal(self, cmd: str) -> str:
         """Signals, to one router. `cmd` is a command of the protocol."""
@@ -84,55 +106,78 @@ class Subjects:
 
     def user(self, user: UserId, session: SessionId) -> str:
         """Frames for one session of a user, byte for byte: to the mailbox, which republishes on `live`."""
-        return _user_subject(self.namespace, user, session)
+        return _user_subject(self._stored[self.place_of(user)], user, session)
 
     def users(self) -> str:
         """Every frame for every user: what the mailbox keeps."""
-        return f"{self.namespace}.user.>"
+        return f"{self._mail}.user.>"
 
     def live(self, user: UserId, session: SessionId) -> str:
         """The same frames, once they are stored, in that order: what the session's gateway listens to."""
-        return f"{self.namespace}.live.user.{token(user)}.{token(session)}"
+        return f"{self._pushed[self.place_of(user)]}.user.{token(user)}.{token(session)}"
 
     def room(self, room: RoomId, user: UserId) -> str:
         """One user's changes in a room's log: to the mailbox, which republishes on `live`."""
-        return f"{self.namespace}.room.{token(room)}.{token(user)}"
+        return f"{self._mail}.room.{token(room)}.{token(user)}"
 
     def room_log(self, room: RoomId) -> str:
         """Every change of one room, as the mailbox stores them."""
-        return f"{self.namespace}.room.{token(room)}.*"
+        return f"{self._mail}.room.{token(room)}.*"
 
     def rooms(self) -> str:
         """Every change of every room: the mailbox keeps them too."""
-        return f"{self.namespace}.room.>"
+        return f"{self._mail}.room.>"
 
     def live_room(self, room: RoomId) -> str:
         """Where one room's changes come once they are stored: what the gateways of its members listen to."""
-        return f"{self.namespace}.live.room.{token(room)}.*"
+        return f"{self._live}.room.{token(room)}.*"
 
     def mark(self, gateway: GatewayId) -> str:
         """Markers that a gateway sends itself through the mailbox, to know that its subscriptions deliver."""
-        return f"{self.namespace}.mark.{token(gateway)}"
+        return f"{self._mail}.mark.{token(gateway)}"
 
     def marks(self) -> str:
         """Every gateway's markers: the mailbox keeps them too."""
-        return f"{self.namespace}.mark.*"
+        return f"{self._mail}.mark.*"
 
     def live_mark(self, gateway: GatewayId) -> str:
         """Where a gateway's markers come back."""
-        return f"{self.namespace}.live.mark.{token(gateway)}"
+        return f"{self._live}.mark.{token(gateway)}"
 
     def pushed(self) -> tuple[str, str]:
         """What the mailbox republishes, and where to: patterns whose last tokens are the same."""
-        return f"{self.namespace}.>", f"{self.namespace}.live.>"
+        return f"{self._mail}.>", f"{self._live}.>"
 
     def mailbox_question(self) -> str:
         """Captured by the mailbox like a user's frame, but without a listener: to ask it about duplicates."""
-        return f"{self.namespace}.mailbox.question"
+        return f"{self._mail}.mailbox.question"
 
     def mailbox(self) -> str:
         """Name the stream that keeps what was sent to users."""
-        return f"MAILBOX_{self.namespace}"
+        return self.partitions.part_of(f"MAILBOX_{self.namespace}", self.at)
+
+    def bucket(self) -> str:
+        """Name the bucket of what presence knows."""
+        return self.partitions.part_of(self.namespace, self.at)
+
+    def beside_bucket(self) -> tuple[str, ...]:
+        """List what the stream of the bucket stores beside the bucket, for the reason of `captured`."""
+        is_first = self.partitions.number > 1 and self.at == FIRST
+        return (jetstream.bucket_prefix(self.namespace) + Keys.probe(),) if is_first else ()
+
+    def captured(self) -> list[str]:
+        """List what the mailbox stores.
+
+        The first of several partitions also has the question that a mailbox of one has, so that there are no
+        two mailboxes of different numbers at a time: of two streams that would have the same, JetStream
+        refuses the second. Whoever asks there is told which there is.
+        """
+        captured = [self.users(), self.rooms(), self.marks(), self.mailbox_question()]
+        return captured + [self.which()] * (self.partitions.number > 1 and self.at == FIRST)
+
+    def which(self) -> str:
+        """Where the mailbox is asked which it is, of however many partitions."""
+        return f"{self.namespace}.mailbox.question"
 
     def mailbox_elections(self) -> str:
         """Where the broker tells that the mailbox has a new leader, which republishes from another node."""
@@ -260,9 +305,9 @@ class Keys:
         return f"session.{token(gateway)}.{token(session)}"
 
     @staticmethod
-    def sessions_of(gateway: GatewayId) -> str:
-        """The pattern of all sessions of a gateway."""
-        return f"session.{token(gateway)}.*"
+    def sessions_of(gateway: GatewayId, at: int = FIRST) -> str:
+        """The pattern of all sessions of a gateway in one partition."""
+        return placed(f"session.{token(gateway)}.*", at)
 
     @staticmethod
     def offer_timer(offerer: UserId, target: UserId, generation: str) -> str:
@@ -275,9 +320,9 @@ class Keys:
         return f"timer.away.{token(user)}.{token(connection)}"
 
     @staticmethod
-    def lease_timer(gateway: GatewayId) -> str:
-        """A gateway's lease: its expiry says that the gateway died."""
-        return f"timer.lease.{token(gateway)}"
+    def lease_timer(gateway: GatewayId, at: int = FIRST) -> str:
+        """A gateway's lease, in one partition: its expiry says that the gateway died."""
+        return placed(f"timer.lease.{token(gateway)}", at)
 
     @staticmethod
     def leases() -> str:

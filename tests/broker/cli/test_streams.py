@@ -69,3 +69,53 @@ def test_a_mailbox_that_is_smaller_than_asked_for_is_told(
     said = capsys.readouterr()
     assert "not the 1,000,000,000,000,000,000 of TIELINE_MAILBOX_MAX_BYTES" in said.err
     assert said.out == "all else of the bucket and the mailbox is as the settings say\n"
+
+
+def names(url: str) -> set[str]:
+    async def listed() -> set[str]:
+        broker = await connect(url, "test")
+        try:
+            return {info.config.name or "" for info in await broker.client.jetstream().streams_info()}
+        finally:
+            await broker.close()
+
+    return asyncio.run(listed())
+
+
+def stores(url: str, subject: str) -> None:
+    async def stored() -> None:
+        broker = await connect(url, "test")
+        await broker.client.jetstream().publish(subject, b"x")
+        await broker.close()
+
+    asyncio.run(stored())
+
+
+def test_it_moves_what_is_empty_to_another_number(
+    pip_nats: NatsServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TIELINE_NATS_URL", pip_nats.url)
+    for number in ("1", "2", "1"):
+        monkeypatch.setenv("TIELINE_PARTITIONS", number)
+        assert main(["streams"]) == 0
+    assert names(pip_nats.url) == {"KV_tieline", "MAILBOX_tieline"}
+    said = capsys.readouterr().err
+    assert "nothing was stored in 1, and it is 2 from now on" in said
+    assert "nothing was stored in 2, and it is 1 from now on" in said
+
+
+@pytest.mark.parametrize(
+    "subject",
+    ["tieline.user.alice.s", "tieline.room.r.alice", "$KV.tieline.user.alice", "$KV.tieline.timer.x"],
+)
+def test_it_moves_nothing_while_anything_is_stored(
+    pip_nats: NatsServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], subject: str
+) -> None:
+    monkeypatch.setenv("TIELINE_NATS_URL", pip_nats.url)
+    assert main(["streams"]) == 0
+    stores(pip_nats.url, subject)
+    monkeypatch.setenv("TIELINE_PARTITIONS", "4")
+    assert main(["streams"]) == 1
+    said = capsys.readouterr().err
+    assert "TIELINE_PARTITIONS is 4, but what is there, in 1, is not empty" in said
+    assert names(pip_nats.url) == {"KV_tieline", "MAILBOX_tieline"}

@@ -44,8 +44,8 @@ class Eventful:
         streams = Streams(broker, SUBJECTS, SETTINGS, 40.0)
         self.process = _OverBucket()
         self.process.bucket = self.bucket
-        self.events = Events(broker, requests, self.bucket, SUBJECTS, streams, self.process.clock)
-        self.process.told_until = self.events.teller.told_until
+        self.events = Events(broker, requests, [self.bucket], SUBJECTS, streams, self.process.clock)
+        self.process.told_until = self.events.told_until
         self.process.over(self.bucket)
         self._running: asyncio.Task[None] | None = None
 

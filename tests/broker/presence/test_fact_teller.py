@@ -111,10 +111,10 @@ async def test_records_keep_no_facts_that_are_told(one: Eventful, monkeypatch: p
     monkeypatch.setattr(module, "FLOOR_EVERY_S", 0.01)
     one.start()
     await both_come(one)
-    watching = asyncio.create_task(one.events.teller.watch(0.01))
+    watching = asyncio.create_task(one.events.tellers[0].watch(0.01))
     await until_true(lambda: has(one, "member.joined", 2))
     revision = (await one.bucket.read("user.alice"))["user.alice"].revision
-    await until(lambda: bool(one.events.teller.told_until(revision, 0)))
+    await until(lambda: bool(one.events.tellers[0].told_until(revision, 0)))
     await one.process.join("alice", "cellar")
     watching.cancel()
     record = await one.process.user("alice")
@@ -125,7 +125,7 @@ async def test_records_keep_no_facts_that_are_told(one: Eventful, monkeypatch: p
 async def test_what_was_told_long_ago_is_not_told_again_in_doubt(one: Eventful) -> None:
     one.start()
     await both_come(one)
-    teller = one.events.teller
+    teller = one.events.tellers[0]
     await teller.knows()
     revision = (await one.bucket.read("user.alice"))["user.alice"].revision
     await until_true(lambda: _floor(one, revision))
@@ -136,8 +136,8 @@ async def test_what_was_told_long_ago_is_not_told_again_in_doubt(one: Eventful) 
 
 
 async def _floor(presence: Eventful, revision: int) -> bool:
-    await presence.events.teller._look()
-    return presence.events.teller.told_until(revision, 0) > 0
+    await presence.events.tellers[0]._look()
+    return presence.events.tellers[0].told_until(revision, 0) > 0
 
 
 async def test_a_refused_offer_is_told_with_its_reason(one: Eventful) -> None:

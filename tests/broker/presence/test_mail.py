@@ -17,13 +17,13 @@ BOB, FRAME = UserId("bob"), b"offer"
 async def test_a_frame_is_found_once_it_is_stored(broker: Broker, requests: Requests) -> None:
     await make_mailbox(broker, SUBJECTS, "memory", 1, 30)
     mail, name = Mail(requests, SUBJECTS), name_of(BOB, digest(FRAME))
-    assert await mail.find(name) == 0
+    assert await mail.find(BOB, name) == 0
     headers = jetstream.named(message_id(BOB, FRAME))
     answer = await requests.ask_once(SUBJECTS.user(BOB, SessionId("bob-s1")), FRAME, 5.0, headers)
-    assert await mail.find(name) == jetstream.read_published(answer.data).seq
+    assert await mail.find(BOB, name) == jetstream.read_published(answer.data).seq
     await broker.client.jetstream().delete_stream(SUBJECTS.mailbox())
 
 
 async def test_a_mailbox_that_is_not_there_says_nothing(requests: Requests) -> None:
     with pytest.raises(NoAnswer):
-        await Mail(requests, SUBJECTS).find("a name")
+        await Mail(requests, SUBJECTS).find(BOB, "a name")

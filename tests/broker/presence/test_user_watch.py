@@ -31,10 +31,10 @@ class HearingMemory(Memory):
 
     times = 0
 
-    def heard(self) -> None:
+    def heard(self, at: int = 0) -> None:
         """Count."""
         self.times += 1
-        super().heard()
+        super().heard(at)
 
 
 class Watched:

@@ -12,7 +12,7 @@ from presence.mailbox import make_mailbox
 from presence.store import StoreUnavailable
 from router.in_order import AT_ONCE, InOrder
 from router.parcels import Carried, Done, Outcome, Parcel
-from router.relay import Relaying
+from router.relay import NotStored, Relaying
 from tests.broker.runtime.watching import Inbox, happens, watch
 from tests.support.cluster import Cluster
 from tests.support.nats_server import NatsServer
@@ -22,7 +22,7 @@ from tieline.runtime.message import Message
 from tieline.runtime.requests import Requests
 from tieline.wire import jetstream
 from tieline.wire.digests import message_id
-from tieline.wire.ids import CallId, SessionId, UserId
+from tieline.wire.ids import CallId, FrameDigest, SessionId, UserId
 from tieline.wire.subjects import Subjects
 
 ALICE, BOB = UserId("alice"), UserId("bob")
@@ -56,7 +56,8 @@ class Mailbox:
     async def open(self, replicas: int) -> None:
         async def is_made() -> bool:
             try:
-                await make_mailbox(self.broker, self.subjects, "file", replicas, 30, 1 << 20)
+                for part in self.subjects.parts():
+                    await make_mailbox(self.broker, part, "file", replicas, 30, 1 << 20)
             except StoreUnavailable:
                 return False
             return True
@@ -65,7 +66,8 @@ class Mailbox:
         await self.requests.start()
         await self.broker.subscribe(self.subjects.live(BOB, HIS), self.pushed.put)
         await self.broker.subscribe(self.subjects.live(ALICE, HERS), self.pushed.put)
-        await self.broker.subscribe(self.subjects.users(), self._on_published)
+        for part in self.subjects.parts():
+            await self.broker.subscribe(part.users(), self._on_published)
         await self.broker.flush()
 
     def _on_published(self, _: Message) -> None:
@@ -74,8 +76,9 @@ class Mailbox:
     async def takes(self, **changes: object) -> None:
         """Change what the mailbox takes."""
         context = self.broker.client.jetstream()
-        config = (await context.stream_info(self.subjects.mailbox())).config
-        await context.update_stream(config.evolve(**changes))
+        for part in self.subjects.parts():
+            config = (await context.stream_info(part.mailbox())).config
+            await context.update_stream(config.evolve(**changes))
 
     async def takes_short_ones(self) -> None:
         """Let the mailbox refuse what is longer than a few words."""
@@ -125,6 +128,15 @@ async def three_nodes(cluster: Cluster, request: pytest.FixtureRequest) -> Async
     await mailbox.open(3)
     yield mailbox
     await broker.close()
+
+
+@pytest.fixture
+async def apart(broker: Broker) -> Mailbox:
+    """A mailbox in partitions, in which the two users lie apart."""
+    mailbox = Mailbox(broker, Subjects("t", 4))
+    assert mailbox.subjects.place_of(ALICE) != mailbox.subjects.place_of(BOB)
+    await mailbox.open(1)
+    return mailbox
 
 
 @pytest.fixture(params=["one_node", "three_nodes"])
@@ -258,3 +270,56 @@ async def test_what_is_refused_together_may_come_by_itself(three_nodes: Mailbox)
     assert (await three_nodes.carries("3", "4")).outcome is STORED
 
     assert await three_nodes.names(5) == ["of before", "1", "2", "3", "4"]
+
+
+# In partitions.
+
+
+async def test_what_goes_to_one_partition_goes_in_one_round(apart: Mailbox) -> None:
+    names = [f"{number:03}" for number in range(30)]
+
+    carried = await apart.carries(*names)
+
+    assert (carried.length, carried.outcome) == (30, STORED)
+    assert carried.published == (*range(0, 30, 2), *range(1, 30, 2))
+    pushed = await apart.names(30)
+    assert [name for name in pushed if int(name) % 2 == 0] == names[0::2]
+    assert [name for name in pushed if int(name) % 2] == names[1::2]
+
+
+async def test_nothing_goes_to_another_partition_behind_one_that_fails(apart: Mailbox) -> None:
+    await apart.takes_short_ones()
+
+    carried = await apart.carries("0", "1", "2" * 600, "3", "4")
+
+    assert carried == Carried(1, Outcome.UNKNOWN, (0,))
+    assert await apart.names(1) == ["0"]
+
+
+async def test_a_retry_asks_each_partition_for_what_it_had(apart: Mailbox) -> None:
+    own, released = parcel("own")._replace(is_own=True), parcel("released", ALICE)
+    await apart.relaying.carry((own, released), stored=True)
+    again = await apart.relaying.carry((own, released), stored=True)
+    assert again == Carried(2, STORED, ())
+    place = apart.subjects.place_of(ALICE)
+    await apart.broker.client.jetstream().delete_stream(apart.subjects.parts()[place].mailbox())
+    await make_mailbox(apart.broker, apart.subjects.parts()[place], "file", 1, 30, 1 << 20)
+
+    with pytest.raises(NotStored):
+        await apart.relaying.carry((own, released), stored=True)
+
+    assert (await apart.relaying.carry((own, released), stored=True)).length == 2
+    assert (await apart.names(3)).count("released") == 2
+
+
+async def test_of_a_release_elsewhere_presence_is_told_nothing(apart: Mailbox) -> None:
+    releases = ((ALICE, FrameDigest(b"answer")), (BOB, FrameDigest(b"answer")))
+    apart.relaying.note_releases(ALICE, BOB, releases, stored=True)
+    assert apart.relaying.carried(ALICE, BOB) == releases[1:]
+    assert apart.relaying.carried(BOB, ALICE) == releases[:1]
+
+
+async def test_a_partition_without_room_is_none_with_room(apart: Mailbox) -> None:
+    assert await apart.relaying.has_room()
+    await apart.broker.client.jetstream().delete_stream(apart.subjects.parts()[3].mailbox())
+    assert not await apart.relaying.has_room()

@@ -6,6 +6,7 @@ from presence.rules.user import User
 from presence.store import Dated, Record
 from tests.unit.presence.rules.people import online
 from tieline.wire.ids import SessionId
+from tieline.wire.partitions import Partitions
 
 OLD, NEW, NEWEST = (Record(f"{number}".encode(), number) for number in (5, 7, 9))
 KEY, OTHER = "user.alice", "user.bob"
@@ -188,3 +189,29 @@ def test_nothing_is_known_without_the_broker() -> None:
     memory.keep_pair("pair.a.b", OLD)
     memory.forget_all()
     assert (len(memory), memory.pair("pair.a.b"), memory.users((KEY,))) == (0, None, None)
+
+
+# In partitions.
+
+
+def test_each_partition_is_known_by_a_watch_of_its_own() -> None:
+    places, time = Partitions(4), Time()
+    memory = Memory(time, partitions=places)
+    here, there = places.of_key(KEY), places.of_key(OTHER)
+    assert here is not None
+    assert there is not None
+    assert here != there
+    for at in (here, there):
+        memory.prepare_watch(at)
+        memory.begin_watch(0, at)
+    memory.keep_users(Dated({KEY: OLD, OTHER: NEW}, 0, {KEY: 5, OTHER: 7}), [KEY, OTHER])
+    assert memory.users([KEY, OTHER]) == {KEY: OLD, OTHER: NEW}
+    assert not memory.knows_users
+
+    memory.changed(KEY, NEWEST, here)
+    memory.end_watch(there)
+
+    assert memory.known_users([KEY, OTHER]) == {KEY: NEWEST}
+    assert memory.users([KEY, OTHER]) is None
+    memory.forget_all()
+    assert len(memory) == memory.bytes == 0

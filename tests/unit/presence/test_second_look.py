@@ -35,7 +35,7 @@ class CrossedStore(WatchedStore):
 
     async def read_dated(self, *keys: str) -> Dated:
         """See `DatedStore.read_dated`."""
-        found, up_to = await super().read_dated(*keys)
+        found, up_to, _ = await super().read_dated(*keys)
         return Dated(found, 0 if self.is_undated else up_to)
 
 

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 import tieline.wire.permissions
+from tieline.wire import jetstream
 from tieline.wire.ids import ConnectionId, FrameDigest, GatewayId, RoomId, SessionId, UserId
 from tieline.wire.internal import codec
 from tieline.wire.internal.backend import (
@@ -200,3 +201,30 @@ def test_a_request_in_neither_union_is_read_by_no_process() -> None:
 )
 def test_a_service_that_only_listens_may_answer_nothing(service: str, answers: bool) -> None:
     assert permissions(SUBJECTS)[service].answer is answers
+
+
+def test_in_partitions_each_service_may_use_each_of_them() -> None:
+    four = Subjects("tieline", 4)
+    may = permissions(four)
+    for part in four.parts():
+        assert {part.users().replace(">", "*.*"), part.mailbox_question()} <= set(may["router"].say)
+        assert {part.marks(), jetstream.direct_get(part.mailbox())} <= set(may["gateway"].say)
+        assert part.pushed()[1].replace(">", "user.*.*") in may["gateway"].hear
+        assert jetstream.direct_get(jetstream.bucket_stream(part.bucket())) in may["presence"].say
+        assert jetstream.direct_get(part.mailbox()) in passages(four).asked_by_gateways
+    for allowed in may.values():
+        assert len(allowed.say) == len(set(allowed.say))
+        assert not any("MAILBOX_tieline" in pattern and "-of-4" not in pattern for pattern in allowed.say)
+
+
+def test_on_the_way_to_another_number_the_empty_streams_may_go() -> None:
+    before, after = permissions(Subjects("tieline")), permissions(Subjects("tieline", 4))
+    between = permissions(Subjects("tieline", 4), former=1)
+    removing = {jetstream.delete_stream(stream) for stream in ("KV_tieline", "MAILBOX_tieline")}
+    for user in ("presence", "streams"):
+        assert {*before[user].say, *after[user].say} <= set(between[user].say)
+    assert set(between["streams"].say) - {*before["streams"].say, *after["streams"].say} == removing
+    assert not any("STREAM.DELETE" in pattern for pattern in between["presence"].say)
+    assert {user: between[user] for user in ("gateway", "router")} == {
+        user: after[user] for user in ("gateway", "router")
+    }

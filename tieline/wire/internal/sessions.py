@@ -181,6 +181,8 @@ class LeaseKept(Message, frozen=True, array_like=True, tag=True, gc=False):
     """The broker's time, in Unix milliseconds; 0: unknown."""
     tokens: bool = False
     """Presence looks itself at the tokens by which sessions begin: give them to it."""
+    revisions: tuple[int, ...] = ()
+    """Of the lease in each partition of the bucket, if there are several."""
 
 
 class CloseSession(Message, frozen=True, array_like=True, tag=True, gc=False):

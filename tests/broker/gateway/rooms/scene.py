@@ -15,6 +15,7 @@ from gateway.rooms.delivery import RoomDelivery
 from gateway.rooms.live_rooms import LiveRooms
 from gateway.rooms.memberships import Memberships
 from gateway.rooms.pacer import Pacer
+from gateway.rooms.partitioned import PartitionedDelivery
 from gateway.rooms.reading import LogReader
 from presence.mailbox import make_mailbox
 from presence.room_log import MailboxLog
@@ -123,9 +124,10 @@ class Scene:
             self.retold.append((room, users))
 
         self.rooms = LiveRooms(broker, SUBJECTS, self.mailbox, self.reader, pacer, tasks, retell)
-        self.memberships = Memberships(self.rooms)
-        self.delivery = RoomDelivery(
-            self.mailbox, self.rooms, self.memberships, self.reader, pacer, self.asks, tasks
+        seats = Memberships(self.rooms)
+        self.memberships: Memberships | PartitionedDelivery = seats
+        self.delivery: RoomDelivery | PartitionedDelivery = RoomDelivery(
+            self.mailbox, self.rooms, seats, self.reader, pacer, self.asks, tasks
         )
         self.log = MailboxLog(self.requests, SUBJECTS, self._make)
         self.members: dict[UserId, tuple[Member, int]] = {}

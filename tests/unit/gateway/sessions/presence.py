@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from gateway.sessions.presence import PresenceAnswered
 from tieline.runtime.requests import PATIENCE_S, NoAnswer, always
+from tieline.wire.ids import UserId
 from tieline.wire.internal.answers import Done
 from tieline.wire.internal.directions import GatewayRequest, PresenceReply
 from tieline.wire.internal.sessions import Opened, OpenSession
@@ -28,6 +29,11 @@ class FakePresence:
         """Called with each request, before it is answered."""
         self._replies: dict[type[GatewayRequest], deque[PresenceReply | None]] = {}
         self._begun: list[Callable[[], None]] = []
+
+    def revision_of(self, user: UserId) -> int:
+        """Know as much of everybody."""
+        del user
+        return self.revision
 
     def reply(self, kind: type[GatewayRequest], *replies: PresenceReply | None) -> None:
         """Answer the next requests of a kind so, and all after them as the last; None: not at all."""

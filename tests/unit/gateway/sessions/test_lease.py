@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.sessions.lease import RENEWALS, Lease
+from gateway.sessions.lease import RENEWALS, Lease, OtherNumber
 from tests.unit.gateway.sessions.presence import FakePresence
 from tests.unit.gateway.sessions.scene import GATEWAY
 from tieline.wire.internal.directions import PresenceReply
@@ -107,4 +107,24 @@ async def test_an_answer_of_an_older_presence_is_noticed() -> None:
     await kept.renews(2)
 
     assert kept.times_old == 1
+    assert kept.lost == 0
+
+
+@pytest.mark.parametrize(("revisions", "there"), [((), 1), ((5, 6), 2)])
+async def test_a_presence_of_another_number_of_partitions_is_refused(
+    revisions: tuple[int, ...], there: int
+) -> None:
+    presence, answered = FakePresence(), list[bool]()
+    presence.reply(KeepLease, LeaseKept("run 1", revisions=revisions))
+    lease = Lease(presence, GATEWAY, SHORT_S, pytest.fail, answered.append, partitions=4)
+    with pytest.raises(OtherNumber, match=f"TIELINE_PARTITIONS is 4, but presence has {there}"):
+        await lease.take()
+    assert answered == [False]
+
+
+async def test_a_presence_that_changes_its_number_is_as_good_as_silent() -> None:
+    kept = Kept(FIRST, LeaseKept("run 2", revisions=(5, 6)), FIRST)
+    await kept.lease.take()
+    await kept.renews(2)
+    assert kept.answered[:3] == [True, False, True]
     assert kept.lost == 0
