@@ -94,24 +94,23 @@ class Changes:
 
         With `confirmed` the rule decides on what the leader says. Else what it looks at may lag a moment
         behind. A write finds that out; where nothing is written, the leader is asked, and the rule again.
-        `found` may hold the record as it was read just now, together with those of others. Else it is decided
-        on the record that this process remembers, if it writes what it decides, and on the keys `also`, which
-        are read: an entry of a room is then taken not to be there, which its write finds out, too. With
-        `leaves_calls` the calls of an older session end later (`presence.old_calls`), if they are many.
+        `found` may hold the record as it was read just now, together with those of others. Else, if it looks
+        at no keys `also`, it is decided on the record that this process remembers, if it writes what it
+        decides: an entry of a room is then taken not to be there, which its write finds out, too.
+        The keys `also` are read with the record: a replica that lags may lack what was written to them before
+        a record that is remembered. With `leaves_calls` the calls of an older session end later
+        (`presence.old_calls`), if they are many.
         """
         target = UserRecord(user, self._records, self._effects, leaves_calls=leaves_calls)
-        entries = (*(Keys.room(room, user) for room in rooms), *also)
+        # In this order `also` is read as of the same moment as the record, however many rooms there are.
+        entries = (*also, *(Keys.room(room, user) for room in rooms))
         first = [] if found is None else [Loaded(found)]
-        if found is None and (recalled := self._records.memory.users((target.key,))) is not None:
+        if found is None and not also and (recalled := self._records.memory.users((target.key,))) is not None:
             first.append(Loaded(recalled, is_remembered=True))
 
         async def load(leader: bool) -> Loaded:
             if first and not leader:
-                known = first.pop()
-                if known.is_remembered and also:
-                    beside = await self._records.store.read(*also)
-                    return known._replace(found={**known.found, **beside})
-                return known
+                return first.pop()
             return Loaded(await self._records.read_user(target.key, *entries, confirmed=leader))
 
         looked_at = (target.key, *entries)

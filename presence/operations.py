@@ -245,7 +245,7 @@ class Operations:
             found = None
             if together:
                 entries = (Keys.room(room, ask.user) for room in wanted)
-                found = await self._reading.find(None, (Keys.user(ask.user), *entries, *beside))
+                found = await self._reading.find(None, (Keys.user(ask.user), *beside, *entries))
             return await self._changes.user(
                 ask.user,
                 decide,
@@ -261,9 +261,8 @@ class Operations:
     async def _read_together(
         self, _kind: None, each: list[tuple[str, ...]]
     ) -> dict[tuple[str, ...], dict[str, Record]]:
-        """Read the keys that several look at, but for users who are remembered, and give each its own."""
-        found = await self._records.recall_or_read(dict.fromkeys(key for keys in each for key in keys))
-        return {keys: {key: found[key] for key in keys if key in found} for keys in each}
+        """Read what several look at, and give each its own."""
+        return await self._records.read_together(each)
 
     def _counted(
         self, carry_out: Callable[[JoinRoom], Awaitable[PresenceReply]]

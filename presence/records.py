@@ -5,7 +5,7 @@ import contextlib
 import functools
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Literal, TypeVar
 
 import msgspec
@@ -175,6 +175,21 @@ class Records:
         found = self.memory.known_users(keys)
         unknown = [key for key in keys if key not in found]
         return found | await self.store.read(*unknown) if unknown else found
+
+    async def read_together(
+        self, each: Sequence[tuple[str, ...]]
+    ) -> dict[tuple[str, ...], dict[str, Record]]:
+        """Read what several look at, and give each its own.
+
+        What one of them looks at is read as of one moment, the first few keys even where they are hundreds.
+        """
+        keys = tuple(dict.fromkeys(key for asked in each for key in asked))
+        if len(each) > 1 and len(tuple(parts(keys))) > 1:
+            half = len(each) // 2
+            one, other = await both(self.read_together(each[:half]), self.read_together(each[half:]))
+            return one | other
+        found = await self.store.read(*keys)
+        return {asked: {key: found[key] for key in asked if key in found} for asked in each}
 
     async def read_negotiation(
         self, users: tuple[str, ...], pair: str, *, confirmed: bool = False

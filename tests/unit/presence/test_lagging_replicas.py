@@ -14,12 +14,13 @@ from tests.unit.presence.presence_process import PresenceProcess, refusal_in
 from tests.unit.presence.requests import opening, registering
 from tieline.wire.ids import ConnectionId, RoomId, SessionId, UserId
 from tieline.wire.internal.answers import Done, SessionGone
+from tieline.wire.internal.backend import Affected, Ban, RemoveMember
 from tieline.wire.internal.directions import PresenceReply
 from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers, RoomMembers
 from tieline.wire.internal.sessions import EndSession
 from tieline.wire.subjects import Keys
 
-ALICE, HALL, HERS = UserId("alice"), RoomId("hall"), SessionId("alice-s1")
+ALICE, HALL, CELLAR, HERS = UserId("alice"), RoomId("hall"), RoomId("cellar"), SessionId("alice-s1")
 
 
 class LaggingStore:
@@ -178,3 +179,27 @@ async def is_told(process: PresenceProcess) -> bool:
     alice = await process.user("alice")
     assert alice is not None
     return alice.pending == ()
+
+
+async def knows_what_came_after(order: Ban | RemoveMember, *, hears: bool) -> PresenceProcess:
+    """Return a process that knows Alice, on a replica that lacks what another one decides about her."""
+    knows = PresenceProcess(watches=True)
+    await knows.open(opening("alice", "hall"))
+    replica = LaggingStore(knows.store)
+    await replica.falls_behind()
+    assert knows.watch is not None
+    knows.watch.lags = lambda: not hears
+    assert isinstance(await PresenceProcess(beside=knows).ask(order), Affected)
+    return knows.over(replica)
+
+
+@pytest.mark.parametrize("hears", [True, False])
+async def test_who_was_kept_out_just_before_does_not_come_in(hears: bool) -> None:
+    knows = await knows_what_came_after(RemoveMember("1", 60.0, ALICE, CELLAR, kept_out_s=30.0), hears=hears)
+    assert refusal_in(await knows.join("alice", "cellar")) == "ROOM_FORBIDDEN"
+
+
+@pytest.mark.parametrize("hears", [True, False])
+async def test_who_was_banned_just_before_begins_no_session(hears: bool) -> None:
+    knows = await knows_what_came_after(Ban("1", 60.0, ALICE, 60.0), hears=hears)
+    assert refusal_in(await knows.ask(opening("alice", "hall", number=2))) == "BANNED"

@@ -20,6 +20,7 @@ from presence.rules.room import UNCLAIMED_MS, StoredEntry
 from presence.rules.user import Membership, RosterEntry, Session, User, with_session
 from presence.store import Conflict, StoreUnavailable
 from tests.contract.fake_store import FakeStore
+from tests.unit.presence.changing import WatchedStore
 from tests.unit.presence.lifetime import BusyStore, Clock
 from tests.unit.presence.presence_process import OFFLINE_RETENTION_S
 from tests.unit.presence.requests import NO_SECRET
@@ -235,3 +236,19 @@ async def test_an_entry_of_a_user_who_cannot_be_named_is_left_out(store: FakeSto
     found = await store.read(Keys.roster(HALL))
     odd = {f"{Keys.roster(HALL).removesuffix('*')}=zz": record for record in found.values()}
     assert [stored.user for stored in rosters_in({**found, **odd}, [HALL])[HALL]] == [ALICE]
+
+
+async def test_what_many_look_at_is_read_of_each_as_of_one_moment(store: FakeStore) -> None:
+    watched = WatchedStore(store)
+    rooms = [RoomId(f"r{number}") for number in range(300)]
+    each = [
+        (Keys.user(user), Keys.standing(user), *(Keys.room(room, user) for room in rooms))
+        for user in (ALICE, BOB)
+    ]
+    for keys in each:
+        await store.write(keys[0], b"user", 0)
+        await store.write(keys[1], b"standing", 0)
+    found = await Records(watched, OFFLINE_RETENTION_S).read_together(each)
+    assert watched.said == [f"read {' '.join(keys)}" for keys in each]
+    for keys in each:
+        assert [record.value for record in found[keys].values()] == [b"user", b"standing"]

@@ -7,8 +7,9 @@ from tests.unit.presence.changing import WatchedStore
 from tests.unit.presence.presence_process import PresenceProcess, refusal_in
 from tests.unit.presence.requests import opening
 from tieline.wire.ids import RoomId, UserId
+from tieline.wire.internal.answers import Done
 from tieline.wire.internal.directions import PresenceReply
-from tieline.wire.internal.rooms import JoinRoom, RoomJoined, RoomMembers
+from tieline.wire.internal.rooms import JoinRoom, RoomJoined
 from tieline.wire.internal.sessions import KeepLease
 from tieline.wire.internal.signals import Relay
 from tieline.wire.subjects import Keys
@@ -177,23 +178,23 @@ ROSTER = Keys.roster(RoomId("cellar"))
 SEATS = f"read {ROSTER}"
 """To see whether there is a seat."""
 STANDING = Keys.standing(ALICE)
-BANS = f"read {STANDING}"
-"""What the backend has decided about her is read, and nothing else."""
+"""What the backend has decided about her, which is read with her record: it must not be older than that."""
+JUDGED = f"read {HER} {STANDING}"
 
 
-async def test_a_user_who_is_known_is_not_read_to_join_or_leave() -> None:
+async def test_a_user_who_is_known_is_read_to_join_and_not_to_leave() -> None:
     judged = await Judged().both_come()
     judged.store.said.clear()
     judged.process.do_all_hear = True
     await judged.process.join("alice", "cellar")
-    seated = [BANS, f"write {HER_ENTRY}", SEATS, f"write {HER}"]
+    seated = [f"{JUDGED} {HER_ENTRY}", f"write {HER_ENTRY}", SEATS, f"write {HER}"]
     assert judged.store.said[:5] == [*seated, f"read {HER} {ROSTER}"]
     judged.store.said.clear()
     await judged.process.leave("alice", "cellar")
     assert judged.store.said[0] == f"write {HER}"
 
 
-async def test_who_joins_as_another_process_knows_is_read_after_all() -> None:
+async def test_who_joins_as_another_process_knows_joins_so() -> None:
     judged = await Judged().both_come()
     watch = judged.process.watch
     assert watch is not None
@@ -202,8 +203,7 @@ async def test_who_joins_as_another_process_knows_is_read_after_all() -> None:
     judged.store.said.clear()
     await judged.process.join("alice", "cellar")
     asked = [said for said in judged.store.said if said != SEATS]
-    again = [f"read {HER} {HER_ENTRY} {STANDING}", f"write {HER}"]
-    assert asked[:5] == [BANS, f"write {HER_ENTRY}", f"write {HER}", *again]
+    assert asked[:3] == [f"{JUDGED} {HER_ENTRY}", f"write {HER_ENTRY}", f"write {HER}"]
     stored = await judged.other.user("alice")
     assert stored is not None
     assert list(stored.rooms) == ["cellar"]
@@ -216,9 +216,9 @@ async def test_nobody_is_refused_by_what_is_remembered_alone() -> None:
     watch.lags = lambda: True
     await judged.other.open(opening("alice", "hall", number=2))
     judged.store.said.clear()
-    reply = await judged.process.join("alice", "cellar")
-    assert isinstance(reply, RoomMembers)
-    assert f"confirm {HER} {HER_ENTRY} {STANDING}" in judged.store.said
+    reply = await judged.process.leave("alice", "hall")
+    assert reply == Done()
+    assert f"confirm {HER}" in judged.store.said
 
 
 async def test_who_is_in_a_room_already_is_listed_by_what_is_read() -> None:
@@ -226,7 +226,7 @@ async def test_who_is_in_a_room_already_is_listed_by_what_is_read() -> None:
     judged.store.said.clear()
     await judged.process.join("alice", "hall")
     hall = Keys.room(RoomId("hall"), ALICE)
-    assert judged.store.said[:2] == [BANS, f"read {HER} {hall} {STANDING}"]
+    assert judged.store.said[:1] == [f"{JUDGED} {hall}"]
 
 
 async def test_those_who_lose_their_connections_are_changed_as_remembered() -> None:
@@ -236,7 +236,7 @@ async def test_those_who_lose_their_connections_are_changed_as_remembered() -> N
     assert judged.store.said[0] == f"write {HER}"
 
 
-async def test_a_session_is_resumed_as_its_user_is_remembered() -> None:
+async def test_a_session_is_resumed_by_one_read() -> None:
     judged = await Judged().both_come()
     await judged.process.open(opening("alice", secret="hers"))
     judged.store.said.clear()
@@ -245,7 +245,7 @@ async def test_a_session_is_resumed_as_its_user_is_remembered() -> None:
     await judged.process.gateways.keep_lease(KeepLease(ask.gateway))
     judged.store.said.clear()
     await judged.process.open(asked)
-    assert judged.store.said[:2] == [f"read {Keys.lease_timer(ask.gateway)} {STANDING}", f"write {HER}"]
+    assert judged.store.said[:2] == [f"read {HER} {Keys.lease_timer(ask.gateway)} {STANDING}", f"write {HER}"]
 
 
 async def test_members_who_are_known_are_listed_without_a_read() -> None:
