@@ -63,8 +63,8 @@ def _litestar(authority: Authority, routes: Sequence[ControllerRouterHandler]) -
             __version__,
             description=_DESCRIPTION,
             license=License("Apache-2.0", identifier="Apache-2.0"),
-            path="/",
-            render_plugins=[JsonRenderPlugin(path=DOCUMENT)],
+            path=DOCUMENT,  # what is not found below this the framework answers with a page
+            render_plugins=[JsonRenderPlugin(path="/")],
             tags=list(TAGS),
             components=Components(security_schemes={"bearer": SecurityScheme("http", scheme="bearer")}),
             use_handler_docstrings=True,

@@ -52,8 +52,8 @@ class SignedTokens:
         end, name, words = claims["exp"], claims["sub"], claims["scope"]
         if not isinstance(end, int | float) or not isinstance(name, str) or not isinstance(words, str):
             return None
-        left_s = end - self._clock()
+        now = self._clock()
         scopes = tuple(words.split())
-        if not 0 < left_s <= LONGEST_LIFE_S or not name or unknown_scopes(scopes):
+        if not now < end <= now + LONGEST_LIFE_S or not name or unknown_scopes(scopes):
             return None
         return Caller(name, scopes)

@@ -9,7 +9,7 @@ somebody else has written (`webhooks.delivery`).
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NamedTuple
 
 from tieline import metrics
@@ -27,6 +27,9 @@ LEASE_S: Final = 10
 
 ALONE_S: Final = 7.0
 """After so long without a renewal a worker stops: before somebody else may begin."""
+
+ENDING_S: Final = 0.5
+"""For deliveries to end, in each round: most take less. A receiver that hangs has several rounds."""
 
 _PATTERNS: Final = ("endpoint.*", "lease.*", "worker.*")
 
@@ -65,6 +68,8 @@ class Worker:
         self._monotonic = monotonic
         self._served: dict[EndpointId, _Served] = {}
         self._leases: dict[EndpointId, int] = {}
+        self._leaving: dict[EndpointId, float] = {}
+        """Those that are served to the end of the delivery that is under way, and since when."""
         self._renewed_at = monotonic()
 
     @property
@@ -102,14 +107,18 @@ class Worker:
         workers = {record.value.decode() for key, record in found.items() if key.startswith("worker.")}
         workers = {worker for worker in workers if worker} | {self._name}
         endpoints = self._endpoints(found)
-        for name, served in list(self._served.items()):
-            if endpoints.get(name) != served.endpoint or served.running.done():
-                await self._release(name)
+        await self._let_go(
+            [
+                name
+                for name, served in self._served.items()
+                if endpoints.get(name) != served.endpoint
+                or served.running.done()
+                or server_of(name, workers) != self._name
+            ]
+        )
         for endpoint in endpoints.values():
-            if server_of(endpoint.id, workers) == self._name:
+            if endpoint.id in self._served or server_of(endpoint.id, workers) == self._name:
                 await self._serve(endpoint, found.get(Keys.lease(endpoint.id), NOTHING))
-            elif endpoint.id in self._served:
-                await self._release(endpoint.id)
         self._renewed_at = self._monotonic()
 
     def _endpoints(self, found: dict[str, Record]) -> dict[EndpointId, Endpoint]:
@@ -146,19 +155,31 @@ class Worker:
         except Conflict:
             _log.warning("webhook is served by another worker", extra={"endpoint": delivery.endpoint.id})
 
+    async def _let_go(self, endpoints: Sequence[EndpointId]) -> None:
+        """Serve these no longer. One whose delivery is still under way is kept, and looked at next round.
+
+        A round that waited for receivers that hang would let the leases of all the others run out.
+        """
+        now = self._monotonic()
+        for endpoint in endpoints:
+            self._served[endpoint].delivery.stop()
+            self._leaving.setdefault(endpoint, now)
+        if endpoints:
+            await asyncio.wait([self._served[each].running for each in endpoints], timeout=ENDING_S)
+        for endpoint in endpoints:
+            if self._served[endpoint].running.done() or now - self._leaving[endpoint] > ALONE_S:
+                await self._release(endpoint)
+
     async def _release(self, endpoint: EndpointId) -> None:
-        """Serve an endpoint no longer, when what is under way has ended, and give its lease away."""
-        served = self._served.pop(endpoint, None)
-        if served is not None:
-            served.delivery.stop()
-            await asyncio.wait((served.running,), timeout=ALONE_S)
-            served.running.cancel()
+        """Serve an endpoint no longer, and give its lease away."""
+        self._end(endpoint)
         revision = self._leases.pop(endpoint, 0)
         if revision:
             with contextlib.suppress(Conflict):  # it has run out, and somebody else has it
                 await self._bucket.remove(Keys.lease(endpoint), revision)
 
     def _end(self, endpoint: EndpointId) -> None:
+        self._leaving.pop(endpoint, None)
         served = self._served.pop(endpoint, None)
         if served is not None:
             served.running.cancel()

@@ -209,7 +209,8 @@ class Backend:
 
 
 def _quoted(name: str) -> str:
-    return quote(name, safe="")
+    quoted = quote(name, safe="")
+    return quoted.replace(".", "%2E") if name in (".", "..") else quoted  # else they are steps of the path
 
 
 def _member(room: str, user: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from tieline import __version__
-from tieline.cli.exits import EXIT_INTERRUPTED, fail_without_package
+from tieline.cli.exits import EXIT_INTERRUPTED, fail_without_package, while_it_is_read
 from tieline.cli.options import option_parser
 
 
@@ -130,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # A gateway and `tieline dev` say so in their own words.
     warnings.filterwarnings("ignore", message="The HMAC key is")
     try:
-        return int(options.run(options))
+        return while_it_is_read(lambda: int(options.run(options)))
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
 

@@ -3,6 +3,7 @@
 The statuses of the services themselves are in `tieline.runtime.process`.
 """
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -16,6 +17,8 @@ EXIT_UNUSABLE: Final = 2
 """The options or the environment do not say what to do, as argparse itself ends."""
 EXIT_INTERRUPTED: Final = 130
 """Ctrl-C, as shells count it: 128 + SIGINT."""
+EXIT_NOT_READ: Final = 141
+"""Nobody reads the output any more, as shells count it: 128 + SIGPIPE."""
 EXIT_TERMINATED: Final = 143
 """SIGTERM, as shells count it."""
 
@@ -41,6 +44,23 @@ def until_told_to_end(do: Callable[[], int]) -> int:
         return do()
     except KeyboardInterrupt:
         return EXIT_TERMINATED if is_terminated else EXIT_INTERRUPTED
+
+
+def while_it_is_read(do: Callable[[], int]) -> int:
+    """Do it, and end without a word when nobody reads the output any more, as behind `| head`.
+
+    Returns the exit status.
+    """
+    try:
+        status = do()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What has not been written goes nowhere, when the interpreter ends, too.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+        return EXIT_NOT_READ
+    return status
 
 
 def printable(text: str) -> str:

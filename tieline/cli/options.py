@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final, NoReturn
 
 from tieline.cli.exits import EXIT_UNUSABLE
+from tieline.wire.ids import ID_RULE, is_valid_id
 
 LONGEST_S: Final = 86_400.0
 """A day: a longer time is a slip, and `inf` never ends."""
@@ -69,6 +70,13 @@ def seconds(text: str) -> float:
 def seconds_or_none(text: str) -> float:
     """Read a time that may be 0."""
     return 0.0 if _float(text) == 0 else seconds(text)
+
+
+def identifier(text: str) -> str:
+    """Read the id of a user or a room."""
+    if not is_valid_id(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no id: {ID_RULE}")
+    return text
 
 
 def _float(text: str) -> float:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.broker.webhooks.conftest import Events
 from tests.support.receiver import SECRET, Receiver
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_S, until
 from tieline.webhook_bucket import Bucket, Unavailable
 from tieline.wire import webhooks
 from tieline.wire.webhooks import Endpoint, EndpointId, Keys
@@ -180,3 +180,32 @@ async def test_a_slow_receiver_holds_up_nobody_else(
             await events.tell("call")
         await until(lambda: len(receiver.taken) == 20)
         assert slow.taken == []
+
+
+async def test_no_round_waits_for_receivers_that_hang(
+    bucket: Bucket, stream: EventStream, news: News, receiver: Receiver, events: Events
+) -> None:
+    names = [f"slow {number}" for number in range(3)]
+    async with (
+        Receiver().listening() as slow,
+        Sender(PATIENCE_S, may_be_private=True) as sender,
+        asyncio.TaskGroup() as tasks,
+    ):
+        slow.manner = "hangs"
+        await add(bucket, slow, *names)
+        await add(bucket, receiver, "quick")
+        team = Team(bucket, stream, news, sender, tasks)
+        one = team.worker("one")
+        await one.look()
+        await until(lambda: one.has_begun)
+        await events.tell("call")
+        await until(lambda: len(slow.posts) == len(names))
+        for name in names:
+            key = Keys.endpoint(EndpointId(name))
+            await bucket.remove(key, (await bucket.read_one(key)).revision)
+        await one.look()
+        assert sorted(one.serves) == ["quick", *names]
+        team.clock.now += ALONE_S + 1
+        await one.look()
+        assert one.serves == ("quick",)
+        await one.stop()

@@ -54,6 +54,7 @@ Ask = Callable[[Backend], Awaitable[object]]
         (lambda api: api.add_member("r 1", "a/b"), "PUT /v1/rooms/r%201/members/a%2Fb "),
         (lambda api: api.remove_member("r", "u"), "DELETE /v1/rooms/r/members/u "),
         (lambda api: api.kick_member("r", "u", 5), 'POST /v1/rooms/r/members/u/kick {"seconds":5}'),
+        (lambda api: api.remove_member(".", ".."), "DELETE /v1/rooms/%2E/members/%2E%2E "),
         (lambda api: api.close_room("r"), 'POST /v1/rooms/r/close {"seconds":0}'),
         (lambda api: api.disconnect_user("u"), "POST /v1/users/u/disconnect "),
         (lambda api: api.ban_user("u", 60), 'PUT /v1/users/u/ban {"seconds":60}'),

@@ -3,9 +3,10 @@
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Final
+from urllib.parse import urlsplit
 
 from tieline.api import Backend, Refused, Unavailable
 from tieline.api.bodies import Changed
@@ -17,7 +18,7 @@ NOT_SET: Final = (
     " that is good there (`tieline dev` prints both)"
 )
 
-_ADVICE: Final = {
+_ADVICE: Final[Mapping[int, str]] = {
     HTTPStatus.UNAUTHORIZED: f"{API_KEY_VARIABLE} is no key that is good there: `tieline api-key` makes one",
     HTTPStatus.FORBIDDEN: f"give the key of {API_KEY_VARIABLE} that scope, in TIELINE_API_KEYS of the API",
 }
@@ -32,6 +33,9 @@ def ask(command: str, do: Callable[[Backend], Awaitable[None]]) -> int:
     url, key = os.environ.get(API_URL_VARIABLE, ""), os.environ.get(API_KEY_VARIABLE, "")
     if not url or not key:
         return refuse(command, NOT_SET)
+    problem_of_them = _problem_of(url, key)
+    if problem_of_them:
+        return refuse(command, problem_of_them)
 
     async def asked() -> None:
         async with connect(url, key) as backend:
@@ -41,11 +45,25 @@ def ask(command: str, do: Callable[[Backend], Awaitable[None]]) -> int:
         asyncio.run(asked())
     except Refused as refused:
         problem = refused.problem
-        advice = _ADVICE.get(HTTPStatus(problem.status), "")
+        advice = _ADVICE.get(problem.status, "")
         return fail(command, f"{problem.detail} ({problem.reason})" + (f"; {advice}" if advice else ""))
     except Unavailable as problem:
         return fail(command, f"no answer: {problem}; is {API_URL_VARIABLE} the address of an API that runs?")
     return EXIT_OK
+
+
+def _problem_of(url: str, key: str) -> str:
+    """Say why nothing can be asked at this address, or with this key; "": it can be tried."""
+    try:
+        parts = urlsplit(url)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address or not url.isprintable():
+        return f"{API_URL_VARIABLE} is {url!r}, which is no address as http://127.0.0.1:8090 is one"
+    if not (key.isascii() and key.isprintable()):
+        return f"{API_KEY_VARIABLE} is no key: it has characters that none has"
+    return ""
 
 
 def say(changed: Changed, done: str, nothing: str) -> None:

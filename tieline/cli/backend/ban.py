@@ -5,12 +5,12 @@ import argparse
 from tieline.api import Backend
 from tieline.api.bodies import LONGEST_S
 from tieline.cli.backend.asking import ask, say
-from tieline.cli.options import number
+from tieline.cli.options import identifier, number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the user, and for how long."""
-    parser.add_argument("user", metavar="USER", help="the user's id")
+    parser.add_argument("user", metavar="USER", type=identifier, help="the user's id")
     wanted = parser.add_mutually_exclusive_group(required=True)
     wanted.add_argument(
         "--for", dest="for_s", metavar="S", type=number(1, LONGEST_S), help="for so many seconds"

@@ -5,12 +5,12 @@ import sys
 
 from tieline.api import Backend
 from tieline.cli.backend.asking import ask
-from tieline.cli.options import seconds_or_none
+from tieline.cli.options import identifier, seconds_or_none
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the room, and for how long."""
-    parser.add_argument("room", metavar="ROOM", help="the room's id")
+    parser.add_argument("room", metavar="ROOM", type=identifier, help="the room's id")
     parser.add_argument(
         "--for",
         dest="for_s",

@@ -5,13 +5,15 @@ import argparse
 from tieline.api import Backend
 from tieline.cli.backend.asking import ask, say
 from tieline.cli.exits import refuse
-from tieline.cli.options import seconds
+from tieline.cli.options import identifier, seconds
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the user, the room, and for how long."""
-    parser.add_argument("user", metavar="USER", help="the user's id")
-    parser.add_argument("--room", metavar="R", help="put it out of this room alone, and leave it connected")
+    parser.add_argument("user", metavar="USER", type=identifier, help="the user's id")
+    parser.add_argument(
+        "--room", metavar="R", type=identifier, help="put it out of this room alone, and leave it connected"
+    )
     parser.add_argument(
         "--for", dest="for_s", metavar="S", type=seconds, help="with --room: keep it out for so many seconds"
     )

@@ -7,11 +7,12 @@ from tieline.api import Backend
 from tieline.api.bodies import Member
 from tieline.cli.backend.asking import ask
 from tieline.cli.backend.table import show, show_json
+from tieline.cli.options import identifier
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the room, and how it is listed."""
-    parser.add_argument("room", metavar="ROOM", help="the room's id")
+    parser.add_argument("room", metavar="ROOM", type=identifier, help="the room's id")
     parser.add_argument("--json", action="store_true", help="print a JSON array")
 
 

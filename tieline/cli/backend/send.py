@@ -8,13 +8,14 @@ import msgspec
 from tieline.api import Backend
 from tieline.cli.backend.asking import ask
 from tieline.cli.exits import refuse
+from tieline.cli.options import identifier
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare to whom, and what."""
     to = parser.add_mutually_exclusive_group(required=True)
-    to.add_argument("--room", metavar="R", help="to every member of this room")
-    to.add_argument("--user", metavar="U", help="to this user")
+    to.add_argument("--room", metavar="R", type=identifier, help="to every member of this room")
+    to.add_argument("--user", metavar="U", type=identifier, help="to this user")
     parser.add_argument("data", metavar="JSON", help="what the event MESSAGE has as its data")
 
 

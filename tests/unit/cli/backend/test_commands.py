@@ -134,3 +134,50 @@ def test_a_key_is_made_with_the_entry_that_fits(capsys: pytest.CaptureFixture[st
     caller = find(read_keys(told["TIELINE_API_KEYS"]), told[API_KEY_VARIABLE])
     assert caller is not None
     assert (caller.name, caller.scopes) == ("backend", ("rooms:read", "users:write"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["kick", "u", "--room", ""],
+        ["kick", ""],
+        ["kick", "\udcff"],
+        ["ban", "u ", "--lift"],
+        ["close", "r\u202e"],
+        ["members", "r" * 129],
+        ["send", "--room", "", "1"],
+        ["send", "--user", "", "1"],
+    ],
+)
+def test_what_is_no_id_is_asked_of_nobody(
+    words: list[str], api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        run(*words)
+    assert "is no id: 1 to 128 bytes" in capsys.readouterr().err
+    assert api.asked == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        (API_URL_VARIABLE, "http://[::1"),
+        (API_URL_VARIABLE, "http://api:99999"),
+        (API_URL_VARIABLE, "api:8090"),
+        (API_URL_VARIABLE, "http://"),
+        (API_URL_VARIABLE, "http://a\nb"),
+        (API_KEY_VARIABLE, "schl\xfcssel"),
+        (API_KEY_VARIABLE, "a\nb"),
+    ],
+)
+def test_what_is_no_address_or_key_is_said_so(
+    variable: str,
+    value: str,
+    api: Api,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(variable, value)
+    assert run("rooms") == 2
+    assert variable in capsys.readouterr().err
+    assert api.asked == []
