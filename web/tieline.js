@@ -43,6 +43,8 @@ const SAMPLE_MS = 1_000; // between two looks at how good a call is; it is judge
 const SAMPLES = 5; // that is by four seconds
 const POOR = { loss: 0.05, rttMs: 400, jitterMs: 60 }; // from here on people notice: words are missing, or come late
 const GOOD = { loss: 0.02, rttMs: 300, jitterMs: 30 }; // below all of these it is good again
+const UNHEARD_MS = 8_000; // without a packet, though the call is connected: then ICE restarts, this often at most:
+const UNHEARD_RESTARTS = 4;
 const LEVEL_MS = 200; // between two looks at whether the other speaks
 const SPEECH = 0.02; // of the loudest there is, 34 dB below it: a voice is louder, a quiet room is not
 const SILENCE_MS = 600; // so long a pause is no end of speaking
@@ -124,6 +126,15 @@ const noToken = (token) => {
   const what = typeof token !== 'string' ? `${token === null ? 'null' : typeof token}, not a text`
     : token === '' ? 'empty' : 'a text that is no JWT: JSON, or the page of an error?';
   return new TielineError({ reason: 'UNUSABLE_TOKEN', msg: `what was given as the token is ${what}` });
+};
+
+/** Metadata as it is now, and as the other will read it. */
+const asJson = (metadata) => {
+  try {
+    return metadata === undefined ? undefined : JSON.parse(JSON.stringify(metadata) ?? 'null');
+  } catch (cause) {
+    throw new TielineError({ reason: 'WRONG_USE', msg: `metadata must be what JSON can hold: ${cause.message}`, cause });
+  }
 };
 
 /** The browser's devices; what it says no to is an error of its own. */
@@ -996,6 +1007,7 @@ export class Client extends EventTarget {
     }
     if (type === 'reset') {
       this.#shown = false;
+      this._showCall(); // of the new session nobody knows it
       this.#ice = null; // away for so long, who knows whether they still hold
       this.#return();
     }
@@ -1163,6 +1175,9 @@ export class Call extends EventTarget {
   #spokenAt = -Infinity;
   #level = 0; // of what was heard at the last sample
   #heardUntil = 0; // the time of the last packet of sound
+  #heardAt = 0; // when something of any kind has come last
+  #unheardAt = -Infinity; // when a restart was asked for because nothing came
+  #unheardTimes = 0;
   #watched = new WeakSet(); // streams of the other
   #hasProposedAgain = false;
 
@@ -1278,7 +1293,7 @@ export class Call extends EventTarget {
       const longest = this.pc?.sctp?.maxMessageSize ?? Infinity;
       const size = typeof bytes === 'string' ? utf8(bytes).length : bytes.byteLength;
       if (size > longest) throw new TielineError({ reason: 'TOO_LONG', msg: `${size} bytes; ${longest} at most` });
-      const isFull = channel.bufferedAmount + size > FULL_BYTES && channel.bufferedAmount > 0;
+      const isFull = channel.bufferedAmount + size > FULL_BYTES && channel.bufferedAmount > channel.bufferedAmountLowThreshold;
       if (isFull) await this.#untilEnd(new Promise((resolve) => { channel.onbufferedamountlow = resolve; }));
       channel.send(bytes);
     });
@@ -1324,7 +1339,7 @@ export class Call extends EventTarget {
     try {
       await this.#next(async () => {
         if (this.#isReady) return;
-        this.#given = options.metadata;
+        this.#given = asJson(options.metadata);
         await this.#open(options);
         if (this.state === 'ended') return;
         this.#isReady = true;
@@ -1529,9 +1544,26 @@ export class Call extends EventTarget {
       if (this.state !== 'connected') return;
       this.#level = sample?.levelIn ?? 0;
       const last = sample ? [...samples, sample].slice(-SAMPLES) : samples;
+      if (sample) this.#noticeSilence(sample.heard !== samples.at(-1)?.heard);
       if (last.length > 1) this.#judged(judge(last, this.quality));
       this.#sample(last);
     }, SAMPLE_MS);
+  }
+
+  /**
+   * An ICE restart may leave a browser without any path, that says nothing of it: Firefox, when it restarts as the one
+   * who was called by Chromium. One that the other begins, and next time the own, finds another.
+   */
+  #noticeSilence(isHeard) {
+    const now = performance.now();
+    if (isHeard) this.#heardAt = now;
+    if (isHeard && now - this.#unheardAt > 2 * UNHEARD_MS) this.#unheardTimes = 0;
+    const since = Math.max(this.#heardAt, this.#unheardAt);
+    if (isHeard || now - since < UNHEARD_MS || this.#unheardTimes === UNHEARD_RESTARTS) return;
+    this.#unheardAt = now;
+    this.#unheardTimes += 1;
+    if (this.#unheardTimes % 2) this.#inform({ hears: false });
+    else this.restart();
   }
 
   #judged(detail) {
@@ -1574,7 +1606,8 @@ export class Call extends EventTarget {
   }
 
   /** Take what the other says of its end. */
-  #learn({ ringing, muted }) {
+  #learn({ ringing, muted, hears }) {
+    if (hears === false) this.restart();
     if (ringing === true && !this.incoming && this.#isOpen) this.#become('ringing');
     if (typeof muted !== 'boolean' || muted === this.peerMuted || this.state === 'ended') return;
     this.peerMuted = muted;
@@ -1617,8 +1650,11 @@ export class Call extends EventTarget {
       this.#peerTells = answer.tells === true;
       this._isThere(answer.status !== 'away');
     }
-    const isVoid = this.#ends.has(this.#theirs) && callId !== this.#theirs; // that one is over, ours is not
-    this._know(callId);
+    const isOther = Boolean(this.#theirs) && callId !== this.#theirs;
+    const isVoid = isOther && this.#ends.has(this.#theirs); // that one is over, ours is not
+    const isAnew = isOther && !isVoid && this.#ends.has(callId); // the other way round: the other has rung anew since
+    this._know(isAnew ? this.#theirs : callId);
+    if (isAnew) this.#next(() => this.#ignored && this.#agreeAfterAll());
     if (!isVoid || this.state === 'ended') return;
     this.#offer = this.#ignored = null;
     if (!this.#isOpen) this.hangup(); // we have answered it
@@ -1663,9 +1699,14 @@ export class Call extends EventTarget {
     const isAnswered = !this.#isOpen;
     this.#mayOffer = error.reason !== 'NO_VOICE_PERMISSION';
     if (!this.#ignored && (!isAnswered || this.#mayOffer)) return this._end(error.reason, 'server');
+    await this.#agreeAfterAll();
+    emit(this, 'error', error);
+  }
+
+  /** Our offer counts no more. */
+  async #agreeAfterAll() {
     if (this.pc.signalingState === 'have-local-offer') await this.pc.setLocalDescription({ type: 'rollback' });
     if (this.#ignored) await this.#agree(this.#ignored);
-    emit(this, 'error', error);
   }
 
   async #agree(offer) {
@@ -1689,7 +1730,9 @@ export class Call extends EventTarget {
     const { type, sdp } = this.pc.localDescription;
     this.#send(ANSWER, { type, sdp, ...this.#about(isFirst) }).catch((error) => {
       if (isFirst && this.#hasOffered) this.#sayEnd('cancel').catch(() => {}); // ours may ring there still
-      if (!this.#isFinished(error, isFirst) && isFirst) this._end(error.reason, 'server');
+      if (this.#isFinished(error, isFirst) || !isFirst) return;
+      if (error.code > 0) this._end(error.reason, 'server');
+      else this.hangup(error.reason); // nobody has heard of it: too much metadata
     });
   }
 
@@ -1856,7 +1899,7 @@ export class Voice extends EventTarget {
     for (const { reason } of await Promise.allSettled(sent)) if (reason && reason.reason !== 'CALL_ENDED') throw reason;
   }
 
-  #showTo(call, kind, stream) { call[kind === 'camera' ? 'video' : 'screen'](stream ?? false); }
+  #showTo(call, kind, stream) { call[kind === 'camera' ? 'video' : 'screen'](stream ?? false).catch(() => {}); } // it has ended
 
   async #leave(error) {
     if (this.#isOver) return;

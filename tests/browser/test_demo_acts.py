@@ -8,7 +8,7 @@ import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from tests.browser.browsers import Browsers
-from tests.browser.scenes import ME, Crowd, comes_in, is_state, open_demo, talks
+from tests.browser.scenes import ME, ROOM, Crowd, comes_in, is_state, open_demo, talks
 from tests.support.running_dev import RunningDev
 
 pytestmark = pytest.mark.needs("chromium")
@@ -90,6 +90,27 @@ async def test_nobody_is_taken_who_is_not_seen(demo: tuple[Page, Crowd]) -> None
     assert await page.locator(".tile").count() == 0
     await page.keyboard.press("Escape")
     await is_state(page, "idle")
+
+
+async def test_the_list_says_who_is_in_a_call(demo: tuple[Page, Crowd]) -> None:
+    page, crowd = demo
+    await comes_in(page)
+    await crowd.comes("Bo")
+    third = await page.context.new_page()
+    await third.goto(f"{page.url.partition('?')[0]}?user=Cleo&room={ROOM}")
+    await is_state(third, "idle")
+    row = third.locator("#people-list li", has_text=ME)
+    await expect(row).to_contain_text("here")
+    await page.click("[data-peer=Bo]")
+    await crowd.accepts("Bo")
+    await talks(page, 1)
+    await expect(row).to_contain_text("in a call")
+    about = page.locator("#timeline li", has_text="INFO").locator(".about")
+    await expect(about).to_have_text("ringing")
+    await page.keyboard.press("m")
+    await expect(about.last).to_have_text("muted")
+    await page.keyboard.press("Escape")
+    await expect(row).to_contain_text("here")
 
 
 @pytest.mark.parametrize(

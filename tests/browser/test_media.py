@@ -1,9 +1,11 @@
 """What goes with a voice: pictures, messages, metadata, who speaks, and how loud."""
 
+import asyncio
+
 import pytest
 
 from tests.browser.conftest import PersonMaker, pair
-from tests.browser.person import SILENT
+from tests.browser.person import PATIENCE_S, SILENT
 
 TELL = """(types) => {
     window.told = [];
@@ -32,6 +34,15 @@ WATCH = """() => {
     window.pictures = new Map();
     call.addEventListener('track', ({detail: {kind, stream}}) => pictures.set(kind, stream));
     call.addEventListener('untrack', ({detail: {kind}}) => pictures.delete(kind));
+}"""
+NOTHING_COMES = """() => {
+    const real = call.stats.bind(call);
+    call.stats = async () => ({...await real(), heard: 7});
+    const isOurs = ({direction}) => direction === 'out';
+    window.said = (what) => signals.filter(isOurs).filter(({cmd, data}) => what(cmd, data)).length;
+    window.asked = () => said((cmd, {hears}) => hears === false);
+    window.restarted = () => said((cmd) => cmd === 'WEBRTC_OFFER') - before;
+    window.before = said((cmd) => cmd === 'WEBRTC_OFFER');
 }"""
 
 
@@ -92,6 +103,21 @@ async def test_who_waits_for_room_fills_no_memory(person: PersonMaker) -> None:
     assert await alice.page.evaluate(too_long) == "TOO_LONG"
 
 
+async def test_a_large_message_behind_a_small_one_does_not_wait_for_ever(person: PersonMaker) -> None:
+    alice, bob = await pair(person)
+    await alice.calls(bob)
+    send = """async () => {
+        const {prototype} = RTCDataChannel;
+        Object.defineProperty(prototype, 'bufferedAmount', {get: () => 200_000}); // less than will be told of
+        await call.send('small');
+        Object.defineProperty(call.pc.sctp, 'maxMessageSize', {value: 1 << 30}); // as between two Firefoxes
+        prototype.send = function() { window.passed = true; };
+        await call.send(new Uint8Array(900_000));
+    }"""
+    await alice.page.evaluate(send)
+    assert await alice.page.evaluate("() => passed")
+
+
 async def test_a_message_that_waits_ends_with_the_call(person: PersonMaker) -> None:
     alice, bob = await pair(person)
     await alice.ring(bob)
@@ -112,6 +138,29 @@ async def test_metadata_goes_with_the_ring_and_the_answer(person: PersonMaker) -
     await bob.page.evaluate("() => call.accept({metadata: ['gladly']})")
     await alice.hears()
     assert await alice.page.evaluate("() => call.metadata") == ["gladly"]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "why"),
+    [
+        ("7n", "WRONG_USE"),
+        ("(() => { const it = {}; it.it = it; return it; })()", "WRONG_USE"),
+        ("'x'.repeat(1_000_000)", "TOO_LONG"),
+    ],
+)
+async def test_metadata_that_cannot_be_sent_ends_its_call_on_both_sides(
+    person: PersonMaker, metadata: str, why: str
+) -> None:
+    alice, bob = await pair(person)
+    ring = f"(peer) => {{ window.call = client.call(peer, {{metadata: {metadata}}}); }}"
+    await alice.page.evaluate(ring, bob.user)
+    assert await alice.ends() == why
+    await alice.ring(bob)
+    await bob.is_rung()
+    accept = f"() => {{ call.accept({{metadata: {metadata}}}).catch(() => {{}}); }}"
+    await bob.page.evaluate(accept)
+    assert await bob.ends() == why
+    assert await alice.ends() == why
 
 
 @pytest.mark.both
@@ -211,3 +260,22 @@ async def test_the_volume_of_one_person_is_kept(person: PersonMaker) -> None:
     await alice.until("() => call.audio !== null")
     assert await alice.page.evaluate("() => [call.volume, call.audio.volume]") == [0.25, 0.25]
     assert await alice.page.evaluate("() => { call.volume = 7; return call.audio.volume; }") == 1
+
+
+async def test_when_nothing_comes_both_look_for_another_path(person: PersonMaker) -> None:
+    alice, bob = await pair(person)
+    await bob.calls(alice)
+    await alice.page.evaluate(NOTHING_COMES)
+    await alice.page.clock.install()
+    offers = "({direction, cmd}) => direction === 'in' && cmd === 'WEBRTC_OFFER'"
+    seen = await alice.page.evaluate(f"() => signals.filter({offers}).length")
+    async with asyncio.timeout(PATIENCE_S):
+        while await alice.page.evaluate("() => restarted()") < 2:
+            await alice.page.clock.run_for(1_000)
+    assert await alice.page.evaluate("() => asked()") == 2
+    await alice.page.clock.run_for(30_000)
+    assert await alice.page.evaluate("() => [asked(), restarted()]") == [2, 2], "not for ever"
+    assert await alice.page.evaluate(f"() => signals.filter({offers}).length") >= seen + 2, (
+        "Bob has restarted"
+    )
+    assert await alice.page.evaluate("() => call.state") == "connected"

@@ -12,7 +12,7 @@ from tests.unit.client.lists import changed, listed
 from tests.unit.client.minimal_gateway import reply
 from tests.unit.client.resuming_gateways import Backend, Gateway, StoredSession
 
-COME: Final = """async ({url, trouble, again}) => {
+COME: Final = """async ({url, peer}) => {
     const {connect} = await import('/tieline.js');
     const broken = %s;
     window.isBroken = false;
@@ -23,8 +23,14 @@ COME: Final = """async ({url, trouble, again}) => {
     for (const type of ['resumed', 'closed', 'error', 'state'])
         client.addEventListener(type, ({detail}) => events.push([type, detail?.reason ?? detail]));
     client.iceServers = async () => [];
-    window.call = client.call('bob', {stream});
+    window.call = client.call(peer, {stream});
 }"""
+OFFER: Final = """async () => {
+    const pc = new RTCPeerConnection();
+    pc.addTrack(new AudioContext().createMediaStreamDestination().stream.getTracks()[0]);
+    return (await pc.createOffer()).sdp;
+}"""
+"""What somebody else might offer."""
 
 EVENTS: Final = (
     "() => events.filter(([type]) => type !== 'state').map(([type, what]) => type === 'error' ? what : type)"
@@ -33,11 +39,13 @@ STATE: Final = "(state) => client.state === state"
 PUT: Final = "(type) => dispatchEvent(new PageTransitionEvent(type, {persisted: true}))"
 
 
-async def comes_with(ann: Person, backend: Backend, gateway: Gateway, broken: str) -> None:
-    """Have Ann come with a function for tokens that may break, and ring Bob."""
+async def comes_with(
+    ann: Person, backend: Backend, gateway: Gateway, broken: str, *, peer: str = "bob"
+) -> None:
+    """Have Ann come with a function for tokens that may break, and ring Bob, or somebody else."""
     backend.ignored |= {f"WEBRTC_{cmd}" for cmd in ("OFFER", "ICE_CANDIDATE", "HANGUP")}
     await ann.page.evaluate(STREAM)
-    await ann.page.evaluate(COME % broken, {"url": gateway.url})
+    await ann.page.evaluate(COME % broken, {"url": gateway.url, "peer": peer})
     await backend.until(lambda: frames(backend, "WEBRTC_OFFER"))
 
 
@@ -355,9 +363,9 @@ async def test_nobody_can_ring_nobody_nor_accept_what_does_not_ring(
     assert frames(backend, "WEBRTC_OFFER") == []
 
 
-async def bob_says(backend: Backend, cmd: str, of_call: str, **data: object) -> None:
+async def bob_says(backend: Backend, cmd: str, of_call: str, *, who: str = "bob", **data: object) -> None:
     """Let Bob, or the server for him, say something of a call."""
-    body = {"from": "bob", "to": "ann", "data": data, "call": of_call}
+    body = {"from": who, "to": "ann", "data": data, "call": of_call}
     await backend.say("ann", f"WEBRTC_{cmd}", body, f"{cmd} of {of_call}")
 
 
@@ -387,3 +395,57 @@ async def test_an_end_that_comes_before_the_id_counts_with_the_id(
     await bob_says(backend, "HANGUP", "0123", reason="decline", server=True)
     await acknowledge_offer(backend, "0123")
     assert await ann.ends() == "decline"
+
+
+async def test_an_offer_made_anew_before_the_word_of_ours_counts(
+    ann: Person, backend: Backend, gateway: Gateway
+) -> None:
+    backend.welcoming = {"offerTimeout": 60}
+    backend.ignored.add("WEBRTC_ANSWER")
+    await comes_with(ann, backend, gateway, "() => 'ann'")
+    await bob_says(backend, "HANGUP", "older", reason="hangup")
+    sdp = await ann.page.evaluate(OFFER)
+    await bob_says(backend, "OFFER", "newer", type="offer", sdp=sdp, call="bobs")
+    await ann.until("() => call.state === 'connecting'")
+    await acknowledge_offer(backend, "older")
+    await backend.until(lambda: frames(backend, "WEBRTC_ANSWER"))
+    (answer,) = frames(backend, "WEBRTC_ANSWER")
+    assert json.loads(answer)["data"]["call"] == "newer"
+    assert await ann.page.evaluate("() => [call.state, call.callId]") == ["connecting", "newer"]
+
+
+async def test_an_offer_ignored_for_ours_counts_when_ours_was_over(
+    ann: Person, backend: Backend, gateway: Gateway
+) -> None:
+    backend.welcoming = {"offerTimeout": 60}
+    backend.ignored.add("WEBRTC_ANSWER")
+    await comes_with(ann, backend, gateway, "() => 'ann'", peer="aa")
+    await bob_says(backend, "HANGUP", "older", who="aa", reason="hangup")
+    sdp = await ann.page.evaluate(OFFER)
+    await bob_says(backend, "OFFER", "newer", who="aa", type="offer", sdp=sdp, call="theirs")
+    await acknowledge_offer(backend, "older")
+    await backend.until(lambda: frames(backend, "WEBRTC_ANSWER"))
+    (answer,) = frames(backend, "WEBRTC_ANSWER")
+    assert json.loads(answer)["data"]["call"] == "newer"
+    assert await ann.page.evaluate("() => [call.state, call.callId]") == ["connecting", "newer"]
+
+
+async def test_a_voice_is_shown_in_the_session_after_one_that_is_lost(
+    ann: Person, backend: Backend, gateway: Gateway
+) -> None:
+    backend.ignored.add("STATUS")
+    await ann.page.evaluate(STREAM)
+    enter = """async (url) => {
+        const {connect} = await import('/tieline.js');
+        window.client = await connect(url, {token: 'ann', showCalls: true});
+        await client.enterVoice('demo', {stream}).entered;
+    }"""
+    await ann.page.evaluate(enter, gateway.url)
+    await backend.until(lambda: len(frames(backend, "STATUS")) == 1)
+    await backend.sessions["ann"].send(reply(json.loads(frames(backend, "STATUS")[0]), None))
+    await ann.page.evaluate("() => client.members('demo')")
+    backend.forget("ann")
+    backend.cut("ann")
+    await backend.until(lambda: len(frames(backend, "STATUS")) == 2)
+    shown = [json.loads(frame)["data"]["inCall"] for frame in frames(backend, "STATUS")]
+    assert shown == [True, True]

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.browser.conftest import PersonMaker
+from tests.browser.conftest import PersonMaker, pair
 from tests.browser.person import Person
 
 ENTER = "() => { window.voice = client.enterVoice('demo'); return voice.entered; }"
@@ -40,3 +40,23 @@ async def test_four_talk_and_one_leaves(person: PersonMaker) -> None:
     assert await ann.page.evaluate("() => client.calls.size") == 0
     pairs = [(one, other) for one in rest for other in rest if one is not other]
     await asyncio.gather(*(one.hears(other, after) for (one, other), after in zip(pairs, heard, strict=True)))
+
+
+async def test_a_call_hung_up_by_a_listener_is_shown_nothing(person: PersonMaker) -> None:
+    alice, bob = await pair(person)
+    await bob.page.evaluate("() => { client.enterVoice('demo'); }")
+    enter = """async () => {
+        window.unhandled = [];
+        addEventListener('unhandledrejection', ({reason}) => unhandled.push(String(reason)));
+        const {stream} = new AudioContext().createMediaStreamDestination();
+        const picture = document.createElement('canvas').captureStream();
+        const voice = client.enterVoice('demo', {stream, video: picture});
+        const hungUp = new Promise((resolve) => voice.addEventListener('call', ({detail: call}) => {
+            call.hangup();
+            resolve();
+        }));
+        await Promise.all([voice.entered, hungUp]);
+    }"""
+    await alice.page.evaluate(enter)
+    await alice.page.evaluate("() => new Promise((resolve) => { setTimeout(resolve); })")
+    assert await alice.page.evaluate("() => unhandled") == []

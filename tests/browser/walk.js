@@ -242,14 +242,23 @@ async ({ urls, rooms, worlds, steps, rounds, patienceMs, windowMs, ringMs }) => 
       for (const one of this.people) if (!one.client) await one.come();
       // What rings now ends by itself, or somebody hangs up; who talks is hung up by one of the two.
       const isLeft = this.random() < 0.1;
+      const rings = [];
       for (const one of this.people) {
         for (const voice of one.voices) voice.leave();
-        for (const call of [...one.client.calls.values()]) if (!isLeft || !isRinging(call)) call.hangup();
+        for (const call of [...one.client.calls.values()]) {
+          if (isLeft && isRinging(call)) rings.push(call);
+          else call.hangup();
+        }
         for (const room of rooms) one.client.join(room + this.number).catch(() => {});
         if (this.random() < 0.5) await pause(20);
       }
-      const left = () => this.people.flatMap(({ name, client }) => [...client.calls.values()].map(({ peer, state }) => (
+      const leftOver = () => this.people.flatMap(({ name, client }) => [...client.calls.values()].map(({ peer, state }) => (
         `${name} has a call with ${peer.slice(-1)} that is ${state}`))).join('; ');
+      const left = () => {
+        // It may have been accepted before, by somebody who is not connected: then it is a call when that one is back.
+        for (const call of rings) if (!isRinging(call)) call.hangup();
+        return leftOver();
+      };
       await this.until(left, () => walk.patienceMs + (isLeft ? ringMs : 0));
       const lit = () => this.people.filter((one) => one.isLit).map(({ name }) => `the microphone of ${name} is off`).join();
       await this.until(lit, limitMs);

@@ -95,7 +95,9 @@ class Client:
 
     async def leave(self, room: str) -> None:
         """Stop being a member of a room, whether one was or not."""
-        await self._ask("LEAVE", {"room": room})
+        request = self._request("LEAVE", {"room": room}, wants_reply=True)
+        with self._dispatcher.leaving(request.request_id):
+            await self._deliver(request)
 
     async def members(self, room: str) -> Roster:
         """Ask for the members of a room, which one must be a member of."""

@@ -8,7 +8,8 @@ changes of rooms are news.
 
 import asyncio
 import random
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import msgspec
@@ -80,6 +81,8 @@ class Dispatcher:
         self._resume = resume
         self._rejoin = rejoin
         self._listings = Listings(pending, jitter)
+        self._leaving: dict[str, tuple[Listing, ...]] = {}
+        """By LEAVE without an answer: the lists that were asked for before it."""
 
     def dispatch(self, frame: bytes) -> Reconnect | None:
         """Hand on one frame; returns a request to leave the gateway if it is to be obeyed."""
@@ -88,8 +91,9 @@ class Dispatcher:
             case Reply():
                 left = self.session.record_reply(message)
                 if left is not None:
-                    self.rosters.leave(left)
-                    self._part()
+                    asked = self._leaving.get(message.request_id)
+                    self.rosters.leave(left, asked)
+                    self._part(asked)
                 self._pending.answer(message)
             case ErrorEvent():
                 if not self._pending.refuse(message):
@@ -127,6 +131,15 @@ class Dispatcher:
             self._ring(event.sender, event.call)
             self._send("WEBRTC_INFO", event.sender, {"ringing": True}, event.call)
 
+    @contextmanager
+    def leaving(self, request_id: str) -> Iterator[None]:
+        """Keep in mind which lists are on their way before a LEAVE, until it is answered."""
+        self._leaving[request_id] = self.rosters.asked()
+        try:
+            yield
+        finally:
+            del self._leaving[request_id]
+
     def _on_read(self, event: Event) -> None:
         if self.calls is not None and isinstance(event, SignalEvent) and event.call:
             self.calls.read(event)
@@ -158,10 +171,10 @@ class Dispatcher:
         frame = messages.encode(request_id, cmd, body)
         self._pending.send(PendingRequest(request_id, cmd, frame, on_answer=lambda _: None))
 
-    def _part(self) -> None:
+    def _part(self, asked: Collection[Listing] | None = None) -> None:
         """End the calls with users who are met in no room any more: the server tells it to them alone."""
         for user, call in () if self.calls is None else self.calls.live():
-            if self.calls is not None and not self.rosters.may_meet(user):
+            if self.calls is not None and not self.rosters.may_meet(user, asked):
                 self.calls.give_up(user, call)
                 self.inbox.put(Hangup(UserId(user), "left", server=False, call=call))
 

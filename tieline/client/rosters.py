@@ -6,7 +6,7 @@ by a server that knows neither: `Rosters` makes those events. A change that is o
 Pages are asked for by `client` and `listings`; the gateway's side is `gateway.rooms`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final, NamedTuple
 
 from tieline.client.events import MemberJoined, MemberLeft, MemberUpdated
@@ -204,16 +204,29 @@ class Rosters:
                 room.apply(event)
         return events
 
-    def may_meet(self, user: str) -> bool:
-        """Say whether a user is in a room of this client, or may be: of some not all members are known."""
+    def asked(self) -> tuple[Listing, ...]:
+        """Return the lists that are on their way."""
+        return tuple(self._listings)
+
+    def may_meet(self, user: str, asked: Collection[Listing] | None = None) -> bool:
+        """Say whether a user is in a room of this client, or may be: of some not all members are known.
+
+        With `asked` only of these lists: one that was asked for later says nothing of who was met until then.
+        """
         rooms = self._rooms.values()
-        is_asking = any(not listing.is_void for listing in self._listings)
+        is_asking = any(
+            not listing.is_void and (asked is None or listing in asked) for listing in self._listings
+        )
         return is_asking or any(not room.is_whole or user in room.statuses for room in rooms)
 
-    def leave(self, room: RoomId) -> None:
-        """Forget a room that was left."""
+    def leave(self, room: RoomId, asked: Collection[Listing] | None = None) -> None:
+        """Forget a room that was left.
+
+        With `asked`, the lists that were on their way when leaving it was asked for, only these are void: one
+        that was asked for behind that is of the room that is joined again.
+        """
         self._rooms.pop(room, None)
-        for listing in self._listings:
+        for listing in self._listings if asked is None else asked:
             listing.is_void = listing.is_void or listing.room == room
 
     def reset(self, rooms: Iterable[RoomId]) -> None:

@@ -65,7 +65,7 @@ async function enter(isInstead = false) {
   if (!isInstead && await tabs.has(user)) return leaveTo('elsewhere');
   let entering;
   try {
-    entering = client = await connect('/ws', { token, maxCalls: 1 });
+    entering = client = await connect('/ws', { token, maxCalls: 1, showCalls: true });
     recent = new Recent(client.userId, room);
     listen(entering);
     await entering.join(room);

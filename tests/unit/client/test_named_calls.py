@@ -286,6 +286,30 @@ async def test_who_leaves_the_last_shared_room_hears_that_calls_end() -> None:
         assert await read(ann) == Hangup(BOB, "left", server=False, call=CallId("first"))
 
 
+async def test_a_room_left_and_joined_again_at_once_is_known_and_its_calls_end() -> None:
+    gateway = NamingGateway()
+    gateway.ignored |= {"JOIN", "LEAVE"}
+    async with ann_at(gateway) as ann:
+        tea = {"room": "tea", "members": [member("ann"), member("bob")], "number": 5}
+        await answers(gateway, ann.join("tea"), tea)
+        await gateway.says("OFFER", "first", sdp="x")
+        assert isinstance(await read(ann), Offer)
+        async with asyncio.TaskGroup() as tasks:
+            left = tasks.create_task(ann.leave("tea"))
+            leave = await gateway.heard()
+            joined = tasks.create_task(ann.join("tea"))
+            join = await gateway.heard()
+            await gateway.send("ann", reply(leave, {"room": "tea"}))
+            await within(left)
+            assert await read(ann) == Hangup(BOB, "left", server=False, call=CallId("first"))
+            await gateway.send("ann", reply(join, {**tea, "number": 7}))
+            assert len((await within(joined)).members) == 2
+        old = {"room": "tea", "userId": "bob", "reason": "left", "number": 6}
+        await gateway.send("ann", event("MEMBER_LEFT", old, "bob had left before"))
+        await gateway.says("OFFER", "second", sdp="x")
+        assert isinstance(await read(ann), Offer), "what is older than the list is no news"
+
+
 async def test_two_who_leave_two_rooms_at_once_are_in_no_call() -> None:
     gateway = NamingGateway()
     gateway.ignored |= {"JOIN"}

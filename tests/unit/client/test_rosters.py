@@ -183,6 +183,22 @@ def test_a_room_that_was_left_is_not_known_any_more() -> None:
     assert take(known, listed(7, CAT)) == (["ann", "cat"], [])
 
 
+def test_a_room_that_is_joined_again_behind_the_leave_is_known() -> None:
+    known = rosters()
+    take(known, listed(5, BOB))
+    before = known.begin(A)
+    asked = known.asked()
+    behind = known.begin(A)
+    known.leave(A, asked)
+    assert (before.is_void, behind.is_void) == (True, False)
+    assert (known.may_meet(BOB), known.may_meet(BOB, asked)) == (True, False)
+    behind.add(listed(6, CAT))
+    assert known.finish(behind) == (listed(6, CAT), [])
+    assert known.may_meet(CAT)
+    old = changed(5, left="cat")
+    assert known.hear(old) == ()
+
+
 def test_kicked_meanwhile_one_is_in_no_list() -> None:
     known = rosters()
     take(known, listed(5, BOB))
