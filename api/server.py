@@ -9,10 +9,11 @@ import contextlib
 import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
-from typing import Final
+from typing import Final, cast
 
 import uvicorn
 from litestar.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from tieline.runtime.settings import SettingsError
 
@@ -22,6 +23,10 @@ GRACE_S: Final = 5
 KEEP_ALIVE_S: Final = 75
 """A connection waits so long for its next request: longer than balancers keep theirs, mostly 60 s, so that
 none is sent into one that closes."""
+
+REQUEST_S: Final = 10.0
+"""For a request to come whole, from its first byte or the connection's beginning: a backend sends one at
+once, and who sends none would keep a place from others for good."""
 
 WAITING: Final = 1_024
 """Connections that wait to be accepted."""
@@ -33,6 +38,34 @@ MOST_AT_ONCE: Final = 1_024
 logging.getLogger("uvicorn").setLevel(logging.WARNING)  # that it begins and ends is said elsewhere
 
 
+class _Connection(H11Protocol):
+    """A connection that is closed if a request does not come in time; uvicorn itself waits for good."""
+
+    request_s: float = REQUEST_S
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(cast("asyncio.Transport", transport))
+        self._late = self.loop.call_later(self.request_s, transport.close)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        cycle = cast("RequestResponseCycle | None", self.cycle)  # there is none before the first request
+        if cycle is not None and not cycle.more_body and not cycle.response_complete:  # it is whole
+            self._stop_waiting()
+        elif self._late is None:
+            self._late = self.loop.call_later(self.request_s, self.transport.close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _stop_waiting(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+
 class _Server(uvicorn.Server):
     """A server that is stopped by its owner alone."""
 
@@ -42,7 +75,7 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(app: ASGIApp, host: str, port: int) -> AsyncIterator[int]:
+async def serving(app: ASGIApp, host: str, port: int, request_s: float = REQUEST_S) -> AsyncIterator[int]:
     """Serve while the block runs, and finish what is begun; gives the port, which 0 leaves to the system.
 
     Raises:
@@ -58,7 +91,7 @@ async def serving(app: ASGIApp, host: str, port: int) -> AsyncIterator[int]:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
         limit_concurrency=MOST_AT_ONCE,
-        http="h11",
+        http=type("Connection", (_Connection,), {"request_s": request_s}),
         ws="none",
     )
     listener = _listening(host, port)

@@ -45,6 +45,12 @@ def keys_of(settings: ApiSettings) -> Keys:
         keys = read_keys(settings.api_keys)
     except BadEntry as problem:
         raise SettingsError(f"TIELINE_API_KEYS: {problem}") from None
+    signing = {settings.api_token_secret, settings.api_token_secret_previous} - {""}
+    if settings.jwt_secret in signing:
+        raise SettingsError(
+            "TIELINE_API_TOKEN_SECRET is TIELINE_JWT_SECRET: gateways would let in whoever has a token for"
+            " the API, as the user whom it names"
+        )
     if not keys and not settings.api_token_secret:
         raise SettingsError(
             "neither TIELINE_API_KEYS nor TIELINE_API_TOKEN_SECRET is set: nobody could ask anything"

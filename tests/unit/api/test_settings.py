@@ -34,3 +34,10 @@ def test_an_entry_that_cannot_be_used_is_named() -> None:
 def test_minted_tokens_say_the_first_of_what_gateways_demand() -> None:
     found = settings(JWT_AUDIENCE="one, two", JWT_ISSUER="me").made_for
     assert found == MadeFor("one", "me", "")
+
+
+@pytest.mark.parametrize("name", ["API_TOKEN_SECRET", "API_TOKEN_SECRET_PREVIOUS"])
+def test_a_token_for_the_api_admits_nobody_to_gateways(name: str) -> None:
+    secret = "a secret that nobody guesses, 32 b"
+    with pytest.raises(SettingsError, match="TIELINE_API_TOKEN_SECRET is TIELINE_JWT_SECRET"):
+        keys_of(settings(API_KEYS=entry("a", "b"), JWT_SECRET=secret, **{name: secret}))
