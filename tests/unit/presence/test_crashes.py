@@ -274,7 +274,7 @@ async def test_whenever_a_process_dies_the_older_calls_end(scene: str) -> None:
         assert disturbed.records.keys() == undisturbed.records.keys(), when
 
 
-async def test_the_note_of_a_dead_gateway_s_session_goes_whose_calls_end_later() -> None:
+async def test_the_note_of_a_dead_gateways_session_goes_with_its_calls() -> None:
     async def dan_calls(process: PresenceProcess) -> None:
         await all_on_one_gateway(process)
         await process.signal("dan", "bob", "OFFER", "another offer of dan")

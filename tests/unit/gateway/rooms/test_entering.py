@@ -52,7 +52,7 @@ def test_what_others_stand_for_is_not_told_before_the_last_of_them() -> None:
     assert [short(message["requestId"]) for message in alice.heard()] == ["room-5-after-2", "room-7"]
 
 
-def test_of_one_who_had_less_of_its_rooms_than_of_its_mail_places_say_both() -> None:
+def test_places_say_what_one_had_of_its_rooms_and_of_its_mail() -> None:
     alice, back = Client(ALICE, places=True), Back(2, has_had=9)
     hall = live()
     enter(alice.seats, hall, back)
@@ -63,7 +63,7 @@ def test_of_one_who_had_less_of_its_rooms_than_of_its_mail_places_say_both() -> 
     assert places_of(alice) == [("9-5", "room-5"), ("9-6", "room-6")]
 
 
-def test_a_room_that_was_left_or_joined_meanwhile_is_not_entered_again() -> None:
+def test_a_room_left_or_joined_meanwhile_is_not_entered_again() -> None:
     alice, back = Client(ALICE), Back(2)
     hall, cellar = heard(change(5, BOB)), heard(change(4, CAROL, room=CELLAR), room=CELLAR)
     for name in (HALL, CELLAR):
@@ -117,7 +117,7 @@ def test_who_is_put_out_while_it_waits_for_a_list_is_told_that_alone() -> None:
     assert hall.seats == {}
 
 
-def test_a_room_in_which_an_update_may_hide_who_came_is_looked_up_first() -> None:
+def test_a_room_whose_update_may_hide_who_came_is_looked_up_first() -> None:
     alice, back = Client(ALICE), Back(2)
     owe(alice.seats, HALL, back)
     hall = live(change(5, BOB, "updated", status="away"))
@@ -134,7 +134,7 @@ def test_one_s_own_update_hides_nobody() -> None:
     assert hiding == []
 
 
-def test_who_goes_before_it_is_told_of_a_room_lacks_what_came_before_its_mail() -> None:
+def test_who_goes_before_it_is_told_of_a_room_lacks_what_came() -> None:
     alice, asks = Client(ALICE), Client(BOB, places=True)
     for client in (alice, asks):
         owe(client.seats, HALL, Back(2))
