@@ -286,7 +286,7 @@ async def test_who_leaves_the_last_shared_room_hears_that_calls_end() -> None:
         assert await read(ann) == Hangup(BOB, "left", server=False, call=CallId("first"))
 
 
-async def test_a_room_left_and_joined_again_at_once_is_known_and_its_calls_end() -> None:
+async def test_a_room_left_and_joined_at_once_is_known_anew() -> None:
     gateway = NamingGateway()
     gateway.ignored |= {"JOIN", "LEAVE"}
     async with ann_at(gateway) as ann:
