@@ -72,7 +72,9 @@ def test_every_line_of_the_lock_is_a_pin_with_hashes() -> None:
 
 
 def test_a_run_has_the_versions_that_developers_have() -> None:
-    assert RUN.items() <= FULL.items()
+    # A developer may need a package on more systems than a run does.
+    widened = {name: pin if FULL[name].condition else pin._replace(condition="") for name, pin in RUN.items()}
+    assert widened.items() <= FULL.items()
 
 
 def test_everything_that_the_packages_import_is_installed() -> None:
