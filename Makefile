@@ -78,10 +78,10 @@ run: $(RUN_STAMP) ## the whole system on this machine, with a voice call through
 unit: install ## the tests that need no broker and no process: a minute of CPU
 	$(PYTHON) -m pytest tests/unit -q --hypothesis-profile=quick
 
-# Every test, three of five parts side by side at each time: most tests wait more than they work. The attacks come after
+# Every test, two of five parts side by side at each time: most tests wait more than they work. The attacks come after
 # them, by themselves. The output of each part comes when it is done.
 test: install ## every test
-	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-system test-outside test-inside test-partitions
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-system test-outside test-inside test-partitions
 	@$(MAKE) --no-print-directory test-attacks
 
 # Where the time goes is listed in CI.

@@ -1,5 +1,6 @@
 """A unit test starts no process: one that does fails, and belongs into `tests/broker`."""
 
+import importlib
 import sys
 from collections.abc import Iterator
 
@@ -7,6 +8,9 @@ import pytest
 
 STARTS: frozenset[str] = frozenset({"subprocess.Popen", "os.fork", "os.posix_spawn", "os.system"})
 """What Python says to its audit hooks when a process is about to be started."""
+
+# Imported for the first time on a machine, it asks the system for its fonts, by a process, and remembers them.
+importlib.import_module("matplotlib.font_manager")
 
 _is_unit_test = False
 

@@ -29,6 +29,7 @@ OF_MESSAGES: Final = {
 OF_CONNECTIONS: Final = {
     "MALFORMED": "this is no request that a gateway understands",
     "UNAUTHORIZED": "the token is not valid",
+    "BANNED": "the user may not connect for now",
     "FOREIGN_ORIGIN": "pages of this origin are not let in",
     "NOT_FOUND": "there is nothing at this path",
     "UPGRADE_REQUIRED": "this address is for WebSockets",
