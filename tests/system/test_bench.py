@@ -77,7 +77,7 @@ def test_idle_connections_are_weighed(dev: RunningDev, tmp_path: Path) -> None:
     words = ("idle", "--ready-file", str(dev.ready_file), "--connections", "100", *SHORT)
     (figures,) = measured(tmp_path, *words).values()
     assert figures["count"] == 100
-    assert set(figures["kib"]) == {"nats", "gateway", "router", "presence"}
+    assert set(figures["kib"]) == {"nats", "gateway", "router", "presence", "api"}
 
 
 def test_all_sessions_return_when_their_connections_are_cut(dev: RunningDev, tmp_path: Path) -> None:

@@ -24,12 +24,12 @@ def test_it_runs_on_when_its_output_has_no_reader(tmp_path: Path) -> None:
 
 def test_each_step_of_the_start_is_one_line(tmp_path: Path) -> None:
     with RunningDev(tmp_path, ["--port", "0", "--gateways", "1"]) as dev:
-        started, *steps = dev.until_said(READY)[:5]
-        assert started == f"Starting 4 processes; all their logs go to {dev.log_file}"
+        started, *steps = dev.until_said(READY)[:6]
+        assert started == f"Starting 5 processes; all their logs go to {dev.log_file}"
         steps = [step.split(" s  ")[1] for step in steps]
-        assert steps == [
-            f"{name} is ready" for name in ("the nats-server", "presence 1", "router 1", "gateway 1")
-        ]
+        names = ("the nats-server", "presence 1", "router 1", "gateway 1", "api 1")
+        assert sorted(steps) == sorted(f"{name} is ready" for name in names)
+        assert steps[0] == "the nats-server is ready"
 
 
 def test_logs_of_every_process_go_to_the_file_alone(dev: RunningDev) -> None:

@@ -44,9 +44,15 @@ def tls(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tl
         yield Tls(gateway, pair)
 
 
-def test_a_gateway_says_where_and_how_it_listens(system: System, tls: Tls) -> None:
-    for port, scheme in ((tls.gateway.port, "wss"), (system.ports[0], "ws")):
-        assert system.events("gateway listens", scheme=scheme, host=HOST, port=port)
+async def test_a_gateway_says_where_and_how_it_listens(system: System, tls: Tls) -> None:
+    def said() -> bool:
+        """Look for both: logs are written behind what they tell of."""
+        listening = {
+            (line["scheme"], line["host"], line["port"]) for line in system.events("gateway listens")
+        }
+        return listening >= {("wss", HOST, tls.gateway.port), ("ws", HOST, system.ports[0])}
+
+    await until(said)
 
 
 async def enter(port: int, context: ssl.SSLContext, user: str, **claims: object) -> Person:

@@ -9,7 +9,7 @@ import pytest
 STARTS: frozenset[str] = frozenset({"subprocess.Popen", "os.fork", "os.posix_spawn", "os.system"})
 """What Python says to its audit hooks when a process is about to be started."""
 
-# Imported for the first time on a machine, it asks the system for its fonts, by a process, and remembers them.
+# Imported for the first time on a machine, it starts a process that lists fonts, and remembers them.
 importlib.import_module("matplotlib.font_manager")
 
 _is_unit_test = False
