@@ -45,6 +45,10 @@ STARTS_NOTHING: Final = {
 """Commands that leave nothing behind, however they end."""
 
 
+TAKES_NONE = {"tests/broker/runtime/a_process.py", "tests/browser/bidi_relay.py"}
+"""Options of their own: one takes none, the other hands all that it is given to Firefox."""
+
+
 def commands() -> set[str]:
     """List the modules that are run as they are."""
     modules = [*ROOT.glob("bench/*.py"), *ROOT.glob("tests/**/*.py")]
@@ -75,5 +79,5 @@ def test_what_starts_processes_ends_them_on_a_signal() -> None:
 
 
 def test_each_reads_its_options_alike() -> None:
-    for name in commands() - {"tests/broker/runtime/a_process.py"}:
+    for name in commands() - TAKES_NONE:
         assert "option_parser(" in (ROOT / name).read_text(), name

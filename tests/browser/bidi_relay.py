@@ -19,6 +19,8 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
+from tieline.cli.exits import until_told_to_end
+
 LACKING: Final = frozenset({"emulation.setMediaFeaturesOverride"})
 """Commands that are answered here, with an empty result."""
 
@@ -49,11 +51,19 @@ async def _relay(to: str, playwright: ServerConnection) -> None:
                 ways.create_task(up())
 
 
+async def _end(firefox: asyncio.subprocess.Process) -> None:
+    """End Firefox if it runs yet: it would go on without this program."""
+    if firefox.returncode is None:
+        firefox.terminate()
+        await firefox.wait()
+
+
 async def main(words: list[str]) -> int:
     """Start Firefox with these words, and relay until it ends; returns its exit status."""
     firefox = await asyncio.create_subprocess_exec(*words, stderr=asyncio.subprocess.PIPE)
     assert firefox.stderr is not None
     async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(_end, firefox)
         async for line in firefox.stderr:
             if found := _LISTENS.search(line):
                 relay = functools.partial(_relay, found[1].decode())
@@ -68,4 +78,4 @@ async def main(words: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main(sys.argv[1:])))
+    sys.exit(until_told_to_end(lambda: asyncio.run(main(sys.argv[1:]))))

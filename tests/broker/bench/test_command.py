@@ -44,5 +44,5 @@ def test_a_problem_is_one_line(tmp_path: Path) -> None:
     failing = BENCHMARK.replace("asyncio.sleep(600)", "asyncio.open_connection('127.0.0.1', 1)")
     command = Process([sys.executable, "-c", failing], tmp_path / "log", stdout=tmp_path / "stdout")
     assert command.wait() == 1
-    assert command.output.startswith("bench.test: ConnectionRefusedError: ")
+    assert command.output.startswith("bench.test: [Errno 111] ")
     assert command.output.count("\n") == 1
