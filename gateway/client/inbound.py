@@ -17,6 +17,7 @@ from gateway.client.reader import AT_ONCE_BYTES, AT_ONCE_FRAMES
 from gateway.client.session import Session
 from gateway.client.waiting import Held
 from tieline import metrics
+from tieline.runtime.compiling import mypyc_attr
 from tieline.runtime.guard import Guard
 from tieline.wire.codes import CloseCode
 from tieline.wire.envelope import COMMAND_OF, Candidate
@@ -63,6 +64,7 @@ class Client(Protocol):
         ...
 
 
+@mypyc_attr(native_class=False)  # mypyc derives no class from a built-in one
 class Unread(list[bytes]):
     """The messages that wait, few: an empty list takes a tenth of the memory of a deque."""
 

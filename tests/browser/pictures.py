@@ -12,6 +12,7 @@ from tests.browser.browsers import Browsers
 from tests.browser.conftest import running_system
 from tests.browser.scenes import open_demo, scenes
 from tieline.cli.exits import EXIT_OK, until_told_to_end
+from tieline.cli.options import option_parser
 
 FOLDER: Final = Path(__file__).parents[2] / "docs/screenshots"
 
@@ -58,4 +59,5 @@ async def main() -> int:
 
 
 if __name__ == "__main__":
+    option_parser("python -m tests.browser.pictures", __doc__).parse_args()
     sys.exit(until_told_to_end(lambda: asyncio.run(main())))

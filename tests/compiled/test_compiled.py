@@ -23,11 +23,13 @@ COMPILED: Final[list[str]] = tomllib.loads((ROOT / "pyproject.toml").read_text()
 ]
 
 COPIED: Final = (
+    "api",
     "gateway",
     "router",
     "presence",
     "tieline",
     "web",
+    "webhooks",
     "tests",
     "bench",
     "deploy",
