@@ -386,7 +386,7 @@ ROWS: Final[Mapping[str, Sequence[Chart]]] = {
             [Query(_rate("tieline_events_told_total", "outcome"), "{{outcome}}")],
         ),
         Chart(
-            "Deliveries",
+            "Webhook deliveries",
             "To all endpoints, by what became of them; those that were not taken are tried again for hours.",
             "ops",
             [Query(_rate("tieline_webhook_deliveries_total", "outcome"), "{{outcome}}")],

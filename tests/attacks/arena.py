@@ -1,7 +1,7 @@
 """A running system with the honest on it and an attacker beside it, and what is seen of a row.
 
-The system is a `tieline dev` of two gateways, two routers, two presences and one broker, whose settings are
-the default ones. Both others are processes of their own; this one only watches.
+The system is a `tieline dev` of two gateways, two routers, two presences, one API and one broker, whose
+settings are the default ones. Both others are processes of their own; this one only watches.
 """
 
 import json

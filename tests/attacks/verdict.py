@@ -11,7 +11,13 @@ from typing import Any, Final
 MIB: Final = 1024.0
 """In KiB, as the kernel counts resident memory."""
 
-MOST_GROWTH_MIB: Final[Mapping[str, float]] = {"gateway": 128, "router": 96, "presence": 128, "nats": 384}
+MOST_GROWTH_MIB: Final[Mapping[str, float]] = {
+    "gateway": 128,
+    "router": 96,
+    "presence": 128,
+    "api": 96,
+    "nats": 384,
+}
 """By how much a process may grow in one row: well within what is left of a pod's limit (`deploy/k8s`)."""
 
 STARVED_MS: Final = 500.0

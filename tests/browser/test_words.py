@@ -7,7 +7,7 @@ import pytest
 
 from tests.browser.conftest import PersonMaker, pair
 from tests.browser.hurried import STREAM, frames
-from tests.browser.person import Person
+from tests.browser.person import RING, Person
 from tests.browser.test_trouble import EVENTS, comes_with
 from tests.unit.client.lists import changed, listed
 from tests.unit.client.minimal_gateway import reply
@@ -17,6 +17,9 @@ NOTE: Final = """() => {
     window.states = [call.state];
     call.addEventListener('state', ({detail}) => states.push(detail));
 }"""
+RING_AND_NOTE: Final = f"(peer) => {{ ({RING})(peer); ({NOTE})(); }}"
+"""At once: between two steps of a test it may ring already."""
+
 WATCH: Final = """() => {
     window.missed = [];
     client.addEventListener('missed', ({detail: {peer, reason, call}}) =>
@@ -119,8 +122,7 @@ async def test_each_sees_whether_the_other_is_muted(person: PersonMaker) -> None
 async def test_both_see_it_ring_and_a_call_not_taken_is_missed(person: PersonMaker) -> None:
     alice, bob = await pair(person)
     await bob.page.evaluate(WATCH)
-    await alice.ring(bob)
-    await alice.page.evaluate(NOTE)
+    await alice.page.evaluate(RING_AND_NOTE, bob.user)
     await alice.until("() => call.state === 'ringing'")
     await bob.is_rung()
     await alice.hang_up()

@@ -11,7 +11,14 @@ Series = Mapping[str, str]
 
 MINUTES: Final = 120
 
-PROCESSES: Final = {"g1": "gateway", "g2": "gateway", "r1": "router", "p1": "presence", "a1": "api"}
+PROCESSES: Final = {
+    "g1": "gateway",
+    "g2": "gateway",
+    "r1": "router",
+    "p1": "presence",
+    "a1": "api",
+    "w1": "webhooks",
+}
 """Instances, each with its service, which is its job too."""
 
 
@@ -106,6 +113,20 @@ def _of_presence(instance: str) -> dict[str, str]:
         _of("tieline_stream_bytes", instance, stream="bucket"): steady(100e6),
         _of("tieline_stream_max_bytes", instance, stream="mailbox"): steady(512 * 1024**2),
         _of("tieline_mail_kept_too_short_seconds", instance): steady(0),
+        _of("tieline_events_told_total", instance, outcome="told"): rising(120),
+        _of("tieline_events_told_total", instance, outcome="failed"): rising(0.1),
+        _of("tieline_events_told_total", instance, outcome="lost"): steady(0),
+    }
+
+
+def _of_a_webhook_worker(instance: str) -> dict[str, str]:
+    return {
+        _of("tieline_webhook_deliveries_total", instance, outcome="taken"): rising(60),
+        _of("tieline_webhook_deliveries_total", instance, outcome="timeout"): rising(1),
+        _of("tieline_webhook_events_total", instance, outcome="taken"): rising(120),
+        _of("tieline_webhook_events_total", instance, outcome="dead"): steady(0),
+        _of("tieline_webhook_events_total", instance, outcome="lost"): steady(0),
+        _of("tieline_webhook_oldest_seconds", instance): steady(40),
     }
 
 
@@ -119,8 +140,9 @@ HEALTHY: Final[Series] = {
     **_of_a_gateway("g2"),
     **_buckets("tieline_presence_check_seconds", "r1", 600, 0.004),
     **_of_presence("p1"),
+    **_of_a_webhook_worker("w1"),
 }
-"""A system of four processes that everybody is content with."""
+"""A system that everybody is content with."""
 
 
 def partitioned(mailbox: float, bucket: float) -> Series:
@@ -229,6 +251,16 @@ FAILURES: Final[Mapping[str, Failure]] = {
         }
     ),
     "TielineLogLinesDropped": Failure({_of("tieline_log_lines_dropped_total", "r1"): f"0x24 100x{MINUTES}"}),
+    "TielineEventsNotTold": Failure(
+        {
+            _of("tieline_events_told_total", "p1", outcome="failed"): rising(12),
+            _of("tieline_events_told_total", "p1", outcome="told"): steady(9),
+        }
+    ),
+    "TielineWebhookBehind": Failure({_of("tieline_webhook_oldest_seconds", "w1"): changed(40, 1200)}),
+    "TielineWebhookDeadLetters": Failure(
+        {_of("tieline_webhook_events_total", "w1", outcome="dead"): f"0x24 1x{MINUTES}"}
+    ),
 }
 """By the alert that is due."""
 

@@ -10,6 +10,7 @@ from tests.support.frames import ANSWER, HANGUP, OFFER
 from tests.support.load import running
 from tests.support.people import People, Person
 from tests.support.raw_client import RawClient, Refused
+from tests.support.receiver import Receiver
 from tests.support.resuming import ResumingPeople, id_of
 from tests.support.system import System
 
@@ -33,6 +34,8 @@ class Traffic:
         self._thread = threading.Thread(target=self._run)
         self.rounds = 0
         """How often everything has been done."""
+        self.receiver = Receiver()
+        """Takes the webhooks; it has a port as soon as it listens."""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -57,7 +60,7 @@ class Traffic:
 
     async def _live(self) -> None:
         urls = [f"ws://127.0.0.1:{port}/ws" for port in self._gateways.ports]
-        async with running(urls, PAIRS):
+        async with self.receiver.listening(), running(urls, PAIRS):
             while not self._stopping.is_set():
                 async with People(self._gateways) as people:
                     await _calls(people)
