@@ -2,11 +2,26 @@
 
 import pytest
 
-from tests.broker.webhooks.conftest import SUBJECTS
 from tests.support.waiting import until_true
 from tieline.runtime.broker import Broker
 from tieline.runtime.requests import Requests
 from tieline.webhook_bucket import NOTHING, Bucket, Conflict, Unavailable, make_bucket
+from tieline.wire.subjects import Subjects
+
+SUBJECTS = Subjects("t")
+
+
+@pytest.fixture
+async def requests(broker: Broker) -> Requests:
+    asking = Requests(broker, SUBJECTS.replies("webhooks", "1"))
+    await asking.start()
+    return asking
+
+
+@pytest.fixture
+async def bucket(broker: Broker, requests: Requests) -> Bucket:
+    await make_bucket(broker, SUBJECTS.webhooks(), "memory", 1)
+    return Bucket(requests, SUBJECTS.webhooks())
 
 
 async def test_a_record_is_changed_by_its_revision_alone(bucket: Bucket) -> None:
