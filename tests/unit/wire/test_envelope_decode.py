@@ -39,6 +39,8 @@ from tieline.wire.envelope import (
     RefreshToken,
     RoomBody,
     SignalBody,
+    Status,
+    StatusBody,
     decode,
 )
 
@@ -318,3 +320,9 @@ def test_a_page_beside_a_lone_surrogate_is_read_as_it_was_written() -> None:
     message = decode(rb'{"requestId":"r","module":"ROOM","cmd":"MEMBERS","data":' + body + b"}")
     assert isinstance(message, Members)
     assert (message.data.room, message.data.after, message.data.limit) == ("a", "b", 3)
+
+
+def test_a_status_beside_a_lone_surrogate_is_read_as_it_was_written() -> None:
+    body = rb'{"inCall":true,"else":"\ud800"}'
+    message = decode(rb'{"requestId":"r","module":"ROOM","cmd":"STATUS","data":' + body + b"}")
+    assert message == Status("r", "ROOM", StatusBody(in_call=True))
