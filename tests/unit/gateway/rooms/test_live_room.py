@@ -291,7 +291,7 @@ def test_of_what_is_found_late_those_who_have_gone_are_told_once_more() -> None:
     assert hall.lacking == []
 
 
-def test_who_has_gone_lacks_nothing_of_its_own_but_that_it_was_put_out() -> None:
+def test_who_has_gone_lacks_nothing_of_its_own() -> None:
     hall = live(change(3, ALICE), change(4, BOB, "left", reason="kicked", tells_user=True))
     assert hall.lose_member(ALICE, 1, 9) == [BOB]
     assert hall.lose_member(BOB, 1, 6) == [ALICE, BOB]
