@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Sequence
 from contextlib import suppress
 from enum import IntEnum
-from typing import Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple, Protocol
 
 from tests.support.http_get import HOST
 from tests.support.waiting import PATIENCE_S
@@ -103,8 +103,27 @@ def frame(opcode: int, payload: bytes, *, fin: bool = True, masked: bool = True,
     return head + key + (int.from_bytes(payload, "big") ^ mask).to_bytes(size, "big")
 
 
+class Watcher(Protocol):
+    """What sees everything that is said."""
+
+    def sent(self, frame: bytes) -> None:
+        """Take note of a text message of the client."""
+        ...
+
+    def received(self, frame: bytes) -> None:
+        """Take note of a text message of the server."""
+        ...
+
+    def ended(self, code: int) -> None:
+        """Take note of the server's close code."""
+        ...
+
+
 class RawClient:
     """One socket to a gateway. Everything that waits gives up after `PATIENCE_S`."""
+
+    watcher: ClassVar[Watcher | None] = None
+    """Set for a whole run (tests/system/conftest.py)."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -199,7 +218,10 @@ class RawClient:
 
     def send(self, text: bytes | str) -> None:
         """Send one text message in one frame, valid UTF-8 or not."""
-        self.write(frame(Opcode.TEXT, text if isinstance(text, bytes) else text.encode()))
+        message = text if isinstance(text, bytes) else text.encode()
+        if self.watcher is not None:
+            self.watcher.sent(message)
+        self.write(frame(Opcode.TEXT, message))
 
     def write_end(self) -> None:
         """Say in TCP's words that nothing more will be sent."""
@@ -233,8 +255,12 @@ class RawClient:
             async with asyncio.timeout(PATIENCE_S):
                 received = await self._read_frame()
                 if received.opcode != Opcode.CLOSE:
+                    if self.watcher is not None and received.opcode == Opcode.TEXT:
+                        self.watcher.received(received.payload)
                     return received
                 code = int.from_bytes(received.payload[:2], "big") or NO_CODE
+                if self.watcher is not None:
+                    self.watcher.ended(code)
                 self.write(frame(Opcode.CLOSE, received.payload[:2]))
                 await self._reader.read()
         except (asyncio.IncompleteReadError, ConnectionError):

@@ -1,5 +1,6 @@
 """Fixtures of the scenarios: systems of several sizes on one broker, and the people who use them."""
 
+import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -7,10 +8,13 @@ from typing import Final
 
 import pytest
 
+from deploy.asyncapi.document import PATH
 from tests.support.people import People
+from tests.support.raw_client import RawClient
 from tests.support.resuming import ResumingPeople
 from tests.support.running_dev import READY, RunningDev
 from tests.support.system import SECRET, Clustered, Service, System
+from tests.support.traffic import Traffic
 
 SIZES: Final = {"one": 1, "three": 3}
 """How many gateways, routers and presences."""
@@ -36,6 +40,16 @@ class DevSystem:
     def log(self) -> str:
         """Everything that its processes have logged."""
         return self._running.log
+
+
+@pytest.fixture(scope="session", autouse=True)
+def traffic() -> Iterator[None]:
+    """Compare all that is said in these tests with docs/asyncapi.json."""
+    traffic = RawClient.watcher = Traffic(json.loads(PATH.read_text(encoding="utf-8")))
+    yield
+    RawClient.watcher = None
+    print("UNHEARD", sorted(traffic.unheard()))
+    assert not traffic.strangers, "docs/asyncapi.json does not describe these"
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 import tieline.client
 from api.callers import entry
 from tests.support.http_get import HOST
+from tests.support.people import People
 from tests.support.system import SECRET, System
 from tests.support.waiting import PATIENCE_S
 from tieline.api import Backend, Refused
@@ -105,6 +106,16 @@ async def test_who_is_disconnected_is_closed_with_4502(served: System, backend: 
         assert emil.closed is not None
         assert emil.closed.code == 4502
     assert (await backend.user("emil")).status == "offline"
+
+
+async def test_a_message_and_an_end_come_as_the_protocol_has_them(served: System, backend: Backend) -> None:
+    async with People(served) as people:
+        alice = await people.connect("alice")
+        await backend.message_user(alice.user, {"for": "alice"})
+        await alice.hears("MESSAGE", {"data": {"for": "alice"}})
+        await backend.disconnect_user(alice.user)
+        end = await alice.connection.ended()
+        assert (end.code, end.reason) == (4502, "kicked")
 
 
 async def test_who_is_banned_is_not_let_in(served: System, backend: Backend) -> None:
