@@ -34,6 +34,7 @@ WAYS: Final = {
     "stays away from a restart": "reconnects",
     "begins anew": "resumes",
     "forgets what it had": "names-last",
+    "wants places of everybody": "older-server",
     "tells all twice": "once",
     "knows by ids": "by-bytes",
     "hides a reset": "reset-told",
@@ -45,6 +46,9 @@ WAYS: Final = {
     "does not wait": "retry-after",
     "ignores the token's end": "refreshes",
     "comes with the old token": "newer-token",
+    "rings in silence": "says-ringing",
+    "rings for ever": "ring-ends",
+    "fears to be moved": "moved",
     "hangs up at glare": "glare",
     "ends any call": "late-hangup",
     "names the first call": "names-call",
@@ -53,6 +57,12 @@ WAYS: Final = {
 
 BACKOFF_S: Final = 0.2
 QUICK_S: Final = 0.1
+RING_MARGIN_S: Final = 10.0
+
+ROOM_EVENTS: Final = ("MEMBER_JOINED", "MEMBER_LEFT", "MEMBER_UPDATED", "ROOM_CHANGED")
+EVENTS: Final = ("MESSAGE", "TOKEN_EXPIRING", "RECONNECT", *ROOM_EVENTS)
+
+HANGS_UP: Final[Json] = {"reason": "hangup"}
 
 FINAL_BELOW_4000: Final = (1000, 1002, 1003, 1007, 1009)
 
@@ -66,11 +76,13 @@ class Small:
         self._tasks: set[asyncio.Task[None]] = set()
         self._socket: websocket.ClientConnection | None = None
         self._url = self._token = self._first_token = ""
-        self._session = self._first_session = self._place = ""
+        self._session = self._first_session = self._place = self._last = ""
         self._pending: dict[str, tuple[str, asyncio.Future[Json]]] = {}
         self._ids = itertools.count(1)
         self._seen: set[str] = set()
-        self._rooms: list[str] = []
+        self._rooms: set[str] = set()
+        self._rings_s = 0.0
+        self._ringing: set[str] = set()
         self._calls: dict[str, str] = {}
         self._first_call: dict[str, str] = {}
         self._offering: set[str] = set()
@@ -120,6 +132,7 @@ class Small:
                 await self._join(number, order["room"])
             case "call" | "answer" | "hangup":
                 cmd = {"call": "WEBRTC_OFFER", "answer": "WEBRTC_ANSWER", "hangup": "WEBRTC_HANGUP"}[do]
+                self._ringing.discard(order["to"])
                 await self._signal(cmd, order["to"])
                 self._say(id=number)
             case "close":
@@ -130,8 +143,10 @@ class Small:
 
     async def _connect(self) -> None:
         options = {"acks": "1", "roster": "1", "calls": "1", "place": "1", "resume": self._session}
-        if self._place:
+        if self._place or self._is("wants places of everybody"):
             options["lastPlace"] = "1" if self._is("forgets what it had") else self._place
+        else:
+            options["last"] = self._last
         if self._is("begins anew"):
             options["resume"] = ""
         token = self._first_token if self._is("comes with the old token") else self._token
@@ -156,7 +171,8 @@ class Small:
     def _welcomed(self, welcome: Json) -> None:
         data = welcome["data"]
         was = self._session
-        self._session, self._place = data["resumeToken"], welcome["place"]
+        self._session, self._place = data["resumeToken"], welcome.get("place", "")
+        self._rings_s = data.get("offerTimeout", 60) + RING_MARGIN_S
         self._first_session = self._first_session or self._session
         if self._is("keeps the first session"):
             self._session = self._first_session
@@ -166,7 +182,7 @@ class Small:
     async def _read(self, socket: websocket.ClientConnection) -> None:
         try:
             async for frame in socket:
-                if socket is self._socket:
+                if socket is self._socket and not self._is_over:
                     await self._take(str(frame))
         except ConnectionClosed:
             pass
@@ -210,8 +226,9 @@ class Small:
 
     async def _take(self, frame: str) -> None:
         message = json.loads(frame)
-        if "place" in message:
-            self._place = message.pop("place")
+        is_older = not self._place  # a server that names no places
+        if "place" in message or (is_older and message["cmd"] in EVENTS):
+            self._place, self._last = message.pop("place", ""), message["requestId"]
             seen = message["requestId"] if self._is("knows by ids") else json.dumps(message)
             if seen in self._seen and not self._is("tells all twice"):
                 return
@@ -249,14 +266,19 @@ class Small:
                 if call == self._calls.get(peer) or self._is("ends any call"):
                     ended = self._calls.pop(peer, "")
                     self._say(heard="hangup", **{"from": peer}, call=ended)
+            case "WEBRTC_INFO":
+                pass  # it shows nothing of that
             case "TOKEN_EXPIRING":
                 if not self._is("ignores the token's end"):
                     self._start(self._ask("REFRESH_TOKEN", {"token": self._token}))
             case "RECONNECT":
                 wait_s = (data["afterMs"] + data["jitterMs"] * random.random()) / 1000
                 self._start(self._leave(0.0 if self._is("hurries at a drain") else wait_s))
-            case "MEMBER_JOINED" | "MEMBER_LEFT" | "MEMBER_UPDATED" | "ROOM_CHANGED":
-                pass
+            case event if event in ROOM_EVENTS:
+                if self._is("fears to be moved") and data["room"] not in self._rooms and "members" in data:
+                    self._is_over = True
+                    assert self._socket is not None
+                    await self._socket.close(3002)
             case _:
                 if self._is("fears the unknown"):
                     self._is_over = True
@@ -268,10 +290,21 @@ class Small:
         self._calls[peer] = call
         self._first_call.setdefault(peer, call)
         self._say(heard="offer", **{"from": peer}, call=call)
-        if is_glare:
+        if not is_glare:
+            self._ringing.add(peer)
+            self._start(self._ring(peer, call))
+        else:
             self._start(
                 self._signal("WEBRTC_HANGUP" if self._is("hangs up at glare") else "WEBRTC_ANSWER", peer)
             )
+
+    async def _ring(self, peer: str, call: str) -> None:
+        if not self._is("rings in silence"):
+            await self._signal("WEBRTC_INFO", peer, {"ringing": True})
+        await asyncio.sleep(self._rings_s)
+        if peer in self._ringing and self._calls.get(peer) == call and not self._is("rings for ever"):
+            self._say(heard="hangup", **{"from": peer}, call=call)
+            await self._signal("WEBRTC_HANGUP", peer, {"reason": "timeout"})
 
     async def _leave(self, wait_s: float) -> None:
         await asyncio.sleep(wait_s)
@@ -289,15 +322,16 @@ class Small:
             await self._socket.send(frame)
         return await answer
 
-    async def _signal(self, cmd: str, to: str) -> None:
+    async def _signal(self, cmd: str, to: str, what: Json = HANGS_UP) -> None:
         if cmd == "WEBRTC_OFFER":
             self._offering.add(to)
         call = (self._first_call if self._is("names the first call") else self._calls).get(to)
         sender = "somebody" if self._is("calls itself somebody") else "me"
-        body = {"from": sender, "to": to, "data": {"reason": "hangup"}, **({"call": call} if call else {})}
+        body = {"from": sender, "to": to, "data": what, **({"call": call} if call else {})}
         await self._ask(cmd, body)
 
     async def _join(self, number: int, room: str) -> None:
+        self._rooms.add(room)
         answer = await self._ask("JOIN", {"room": room})
         members: list[str] = []
         while answer["code"] == 200:

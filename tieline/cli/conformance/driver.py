@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
+from tieline.cli.conformance.news import News
+
 Json = dict[str, Any]
 
 EXIT_S: Final = 2.0
@@ -86,14 +88,14 @@ class DriverFailed(Exception):
 
 
 class Driver:
-    """One run of the driver; `patience_s` is for one answer."""
+    """One run of the driver; `patience_s` is for one answer, and `news` is told whatever it says."""
 
-    def __init__(self, channel: Channel, patience_s: float) -> None:
+    def __init__(self, channel: Channel, patience_s: float, news: News) -> None:
         self._channel = channel
         self._patience_s = patience_s
+        self._news = news
         self._count = 0
         self._answers: dict[int, Json] = {}
-        self._news = asyncio.Event()
         self._ended = False
         self.heard: list[Json] = []
         """What the application heard, in order."""
@@ -115,13 +117,9 @@ class Driver:
             elif "heard" in said:
                 self.heard.append(said)
             self.cannot.update(said.get("cannot", ()) if "driver" in said else ())
-            self._tell()
+            self._news.tell()
         self._ended = True
-        self._tell()
-
-    def _tell(self) -> None:
-        self._news.set()
-        self._news = asyncio.Event()
+        self._news.tell()
 
     async def begin(self, do: str, **details: object) -> int:
         """Tell it to do something; returns the number to ask for the answer with."""
@@ -149,14 +147,22 @@ class Driver:
         """Whether it has said what became of it."""
         return number in self._answers
 
+    def refusal(self, number: int) -> Json | None:
+        """Return what it has said, if that is that the client cannot do it, or has failed."""
+        answer = self._answers.get(number, {})
+        return answer if "cannot" in answer or "failed" in answer else None
+
     async def until(self, is_so: Callable[[], bool], patience_s: float | None = None) -> bool:
         """Wait until something it says makes this true; False: it does not in time."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._patience_s if patience_s is None else patience_s):
-                while not is_so():
-                    self.check()
-                    await self._news.wait()
-        return is_so()
+
+        def is_so_or_ended() -> bool:
+            return is_so() or self._ended
+
+        if not await self._news.until(is_so_or_ended, self._patience_s if patience_s is None else patience_s):
+            return False
+        if not is_so():
+            self.check()
+        return True
 
     def hears(self, what: str, **details: object) -> list[Json]:
         """List what was heard of a kind, with these details."""

@@ -1,10 +1,11 @@
 """One connection of a client to a scripted server: what the client sends is looked at, and answered.
 
 What every client may say at any time (PING, ICE_SERVERS, STATUS, its candidates and words of a call) is
-answered here; all else waits for the scenario.
+answered here; those words, and all else, wait for the scenario.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Literal
@@ -14,6 +15,7 @@ import msgspec
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
+from tieline.cli.conformance.news import News
 from tieline.cli.conformance.promises import Broken
 from tieline.wire import envelope, replies
 from tieline.wire.codes import CLOSE_REASONS, CloseCode, ErrorCode
@@ -25,6 +27,9 @@ USER: Final = "me"
 
 CUT: Final = 1006
 """The code of a connection that ended without a close frame (RFC 6455)."""
+
+OFFER_TIMEOUT_S: Final = 60
+"""How long an offer waits, where a scenario says nothing else."""
 
 _PONG_S: Final = 8.0
 """docs/protocol.md#5-errors, 4001."""
@@ -63,6 +68,7 @@ class Line:
         sent: Sent,
         on_broken: Callable[[Broken], None],
         next_place: Callable[[], str],
+        news: News,
     ) -> None:
         assert socket.request is not None
         query = parse_qs(urlsplit(socket.request.path).query, keep_blank_values=True)
@@ -73,13 +79,26 @@ class Line:
         self._sent = sent
         self._on_broken = on_broken
         self._next_place = next_place
-        self._frames: asyncio.Queue[Frame | None] = asyncio.Queue()
+        self._news = news
+        self._frames: deque[Frame] = deque()
+        self._is_over = False
+        self._is_older = False
         self._events = 0
         self.ended = asyncio.Event()
 
     def has(self, option: str) -> bool:
         """Whether the client has said an option that is 1."""
         return self.options.get(option) == "1"
+
+    @property
+    def has_places(self) -> bool:
+        """Whether what the client is sent has places."""
+        return self.has("place") and not self._is_older
+
+    @property
+    def names_calls(self) -> bool:
+        """Whether calls have names on it."""
+        return self.has("calls") and not self._is_older
 
     @property
     def can_resume(self) -> bool:
@@ -99,9 +118,11 @@ class Line:
                     await self._take(raw)
                 except Broken as broken:
                     self._on_broken(broken)
-                    self._frames.put_nowait(None)  # the scenario waits for nothing more
+                    self._is_over = True  # the scenario waits for nothing more
+                self._news.tell()
         self.ended.set()
-        self._frames.put_nowait(None)
+        self._is_over = True
+        self._news.tell()
 
     async def _take(self, raw: str | bytes) -> None:
         if isinstance(raw, bytes):
@@ -123,28 +144,51 @@ class Line:
                 await self.reply(frame, replies.IceServerList(ice_servers=(), ttl=3600))
             case envelope.Status(data=body):
                 await self.reply(frame, replies.StatusSet(in_call=body.in_call))
-            case envelope.Candidate() | envelope.Info():
+            case envelope.Candidate():
                 await self.acknowledge(frame)
+            case envelope.Info():
+                await self.acknowledge(frame)
+                self._frames.append(frame)
             case _:
-                self._frames.put_nowait(frame)
+                self._frames.append(frame)
 
-    async def next(self, patience_s: float, *cmds: str) -> Frame | None:
-        """Wait for the next frame, of one of these commands if any are named; None: none comes in time."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(patience_s):
-                while True:
-                    frame = await self._frames.get()
-                    if frame is None or not cmds or frame.cmd in cmds:
-                        return frame
-        return None
+    async def next(
+        self, patience_s: float, *cmds: str, unless: Callable[[], bool] = lambda: False
+    ) -> Frame | None:
+        """Wait for the next frame of one of these commands, leaving out what comes before.
+
+        None: none comes in time, or over this connection, or `unless` has become true before.
+        """
+        found: list[Frame] = []
+
+        def is_here() -> bool:
+            while self._frames and not found:
+                frame = self._frames.popleft()
+                found.extend([frame] if frame.cmd in cmds else [])
+            return bool(found) or self._is_over or unless()
+
+        await self._news.until(is_here, patience_s)
+        return found[0] if found else None
 
     async def send(self, frame: bytes) -> None:
         """Send a frame as it is; to a client that has gone, nothing."""
         with suppress(ConnectionClosed):
             await self._socket.send(frame, text=True)
 
-    async def welcome(self, *, session: str, resumed: bool = False, rooms: tuple[str, ...] = ()) -> None:
-        """Say the first word, of a session with this resumeToken; it has a field that no client knows."""
+    async def welcome(
+        self,
+        *,
+        session: str,
+        resumed: bool = False,
+        rooms: tuple[str, ...] = (),
+        offer_timeout_s: int = OFFER_TIMEOUT_S,
+        is_older: bool = False,
+    ) -> None:
+        """Say the first word, of a session with this resumeToken; it has a field that no client knows.
+
+        From there on a server that `is_older`, of version 0.1, names neither places nor calls.
+        """
+        self._is_older = is_older
         data = msgspec.to_builtins(
             replies.Welcome(
                 user_id=UserId(USER),
@@ -155,7 +199,7 @@ class Line:
                 resume_window=30,
                 ping_interval=25,
                 max_message_bytes=envelope.MAX_MESSAGE_BYTES,
-                offer_timeout=60 if self.has("calls") else msgspec.UNSET,
+                offer_timeout=offer_timeout_s if self.names_calls else msgspec.UNSET,
             )
         )
         await self.event("WELCOME", data | {"sinceVersion9": {"a": [1]}}, request_id="")
@@ -171,14 +215,14 @@ class Line:
     async def mail(self, frame: bytes) -> None:
         """Send what has a place, where the client wants places."""
         await self.send(
-            b'{"place":"%s",' % self._next_place().encode() + frame[1:] if self.has("place") else frame
+            b'{"place":"%s",' % self._next_place().encode() + frame[1:] if self.has_places else frame
         )
 
     async def say(self, cmd: str, sender: str, data: object, call: str = "", request_id: str = "") -> bytes:
         """Send a message of another user to the client."""
         self._events += 1
         body: dict[str, object] = {"from": sender, "to": USER, "data": data}
-        if call and self.has("calls"):
+        if call and self.names_calls:
             body["call"] = call
         return await self.event(cmd, body, request_id=request_id or f"{sender}-{id(self):x}-{self._events}")
 
@@ -192,7 +236,7 @@ class Line:
         """Say that a message is safe, to a client that wants to hear that."""
         if not self.has("acks"):
             return
-        named = call if self.has("calls") else ""
+        named = call if self.names_calls else ""
         status = "online" if named and frame.cmd == "WEBRTC_OFFER" else ""
         await self.send(replies.ack(frame.message.request_id, frame.cmd, kind, named, status))
 

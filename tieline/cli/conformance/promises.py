@@ -31,6 +31,7 @@ PROMISES: Final = {
     "pages": Promise("with roster=1 it asks for all pages of a list", "a-rooms-changes-and-large-rooms"),
     "hears": Promise("its application hears what others say, in order", "3-commands"),
     "unknown": Promise("it goes on over events, fields and reasons that it does not know", "2-envelope"),
+    "moved": Promise("it goes on when a backend puts it into a room, and out of one", "5-errors"),
     "refusal-told": Promise("its application hears that a message was refused, and why", "5-errors"),
     "refusal-stays": Promise("it keeps a connection on which a message was refused", "5-errors"),
     "same-bytes": Promise("what is sent again is sent byte for byte", "2-envelope"),
@@ -40,6 +41,10 @@ PROMISES: Final = {
     "reconnects": Promise("it connects again when a connection is lost, or closed for a while", "5-errors"),
     "resumes": Promise("it resumes the session with its resumeToken", "6-losing-the-connection"),
     "names-last": Promise("it says what it has had last: `last`, or `lastPlace`", "6-losing-the-connection"),
+    "older-server": Promise(
+        "a WELCOME without a place is that of an older server: it goes on with `last`",
+        "6-losing-the-connection",
+    ),
     "once": Promise("it drops a message that comes again", "6-losing-the-connection"),
     "by-bytes": Promise(
         "it knows a message again by all its bytes, never by its id alone", "6-losing-the-connection"
@@ -59,6 +64,11 @@ PROMISES: Final = {
     "refreshes": Promise("at TOKEN_EXPIRING it sends the application's newer token", "3-commands"),
     "newer-token": Promise("after 4501 it connects with a newer token, or not at all", "5-errors"),
     "calls": Promise("it offers, answers and hangs up when its application does", "3-commands"),
+    "says-ringing": Promise("with calls=1 it says that an offer has begun to ring", "words-of-a-call"),
+    "ring-ends": Promise(
+        "a call that rings 10 s longer than `offerTimeout` is over, though no word of that has come",
+        "calls-have-names",
+    ),
     "glare": Promise("offers that cross end no call", "the-rules-of-the-four-webrtc-commands"),
     "late-hangup": Promise("a hangup of a call that is over ends no newer one", "calls-have-names"),
     "names-call": Promise("with calls=1 what it says of a call names that call", "calls-have-names"),

@@ -14,7 +14,8 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from tieline.cli.conformance.driver import Channel, Driver, DriverFailed, Json
-from tieline.cli.conformance.line import USER, Line, Sent
+from tieline.cli.conformance.line import OFFER_TIMEOUT_S, USER, Frame, Line, Sent
+from tieline.cli.conformance.news import News
 from tieline.cli.conformance.promises import Broken, NotTried
 from tieline.wire import replies
 from tieline.wire.codes import HandshakeError
@@ -43,9 +44,10 @@ class Outcome(NamedTuple):
 class Stage:
     """What a scenario acts on."""
 
-    def __init__(self, driver: Driver, patience_s: float) -> None:
+    def __init__(self, driver: Driver, patience_s: float, news: News) -> None:
         self.driver = driver
         self.patience_s = patience_s
+        self._news = news
         self.port = 0
         self.broken: list[Broken] = []
         self.attempts: list[float] = []
@@ -92,7 +94,7 @@ class Stage:
 
     async def serve(self, socket: ServerConnection) -> None:
         """Have one connection, until it ends."""
-        line = Line(socket, self._sent, self._on_broken, self._next_place)
+        line = Line(socket, self._sent, self._on_broken, self._next_place, self._news)
         self._arrivals.put_nowait(line)
         await line.read()
 
@@ -121,8 +123,8 @@ class Stage:
                 return await self._arrivals.get()
         return None
 
-    async def connected(self) -> Line:
-        """Have the client connect, and greet it."""
+    async def connected(self, *, offer_timeout_s: int = OFFER_TIMEOUT_S, is_older: bool = False) -> Line:
+        """Have the client connect, and greet it (`Line.welcome`)."""
         token = self.new_token()
         asked = await self.driver.begin("connect", url=self.url, token=token)
         line = await self.arrives()
@@ -131,7 +133,7 @@ class Stage:
             raise Broken("connects", f"no WebSocket came to {self.url} within {self.patience_s:g} s")
         if line.token != token:
             raise Broken("connects", "its connection has another token than it was given, or none")
-        await line.welcome(session=SESSION)
+        await line.welcome(session=SESSION, offer_timeout_s=offer_timeout_s, is_older=is_older)
         answer = await self.driver.answer(asked, "connect")
         if "failed" in answer:
             raise Broken("connects", f"its driver says that connecting failed: {answer['failed']}")
@@ -144,6 +146,25 @@ class Stage:
             self.driver.check()
             raise Broken(promise, f"{because}, and no new connection came within {self.patience_s:g} s")
         return line
+
+    async def asks(self, line: Line, cmd: str, promise: str, do: str, **details: object) -> tuple[int, Frame]:
+        """Tell the driver to do something, and wait for the command that this takes.
+
+        Returns the number to ask for the driver's answer with, and the frame.
+
+        Raises:
+            NotTried: the client cannot do that, its driver says.
+        """
+        asked = await self.driver.begin(do, **details)
+        frame = await line.next(self.patience_s, cmd, unless=lambda: self.driver.refusal(asked) is not None)
+        if frame is not None:
+            return asked, frame
+        refusal = self.driver.refusal(asked)
+        if refusal is not None and "cannot" in refusal:
+            raise NotTried(f"its driver says that the client cannot {do}")
+        said = "" if refusal is None else f": its driver says {refusal}"
+        whom = " ".join(str(detail) for detail in details.values())
+        raise Broken(promise, f"its application told it to {do} {whom}, and no {cmd} came{said}")
 
     async def hears(self, promise: str, what: str, **details: object) -> Json:
         """Wait until the application has heard something."""
@@ -166,11 +187,12 @@ StartDriver = Callable[[], Awaitable[Channel]]
 
 async def play(scenario: Scenario, start: StartDriver, patience_s: float) -> Outcome:
     """Play one scenario with a driver of its own."""
+    news = News()
     try:
-        driver = Driver(await start(), patience_s)
+        driver = Driver(await start(), patience_s, news)
     except DriverFailed as problem:
         return Outcome(failed=str(problem))
-    stage = Stage(driver, patience_s)
+    stage = Stage(driver, patience_s, news)
     outcome = Outcome()
     async with (
         asyncio.TaskGroup() as tasks,

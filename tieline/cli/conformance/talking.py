@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from tieline.cli.conformance import scenarios
-from tieline.cli.conformance.line import USER, Frame, Line
+from tieline.cli.conformance.line import OFFER_TIMEOUT_S, USER, Frame, Line
 from tieline.cli.conformance.promises import Broken, NotTried
 from tieline.cli.conformance.stage import Scenario, Stage
 from tieline.wire import envelope, replies
@@ -21,13 +21,22 @@ OFFER: Final = {"type": "offer", "sdp": "v=0\r\n"}
 ANSWER: Final = {"type": "answer", "sdp": "v=0\r\n"}
 
 POLITE_S: Final = 1.0
-"""For a client that gives way at glare to answer."""
+"""For a client that gives way at glare to answer before bob does. One that is slower only answers as well."""
+
+RINGS_S: Final = 11
+"""docs/protocol.md#calls-have-names: 10 s longer than `offerTimeout`, which is 1 s in that scenario."""
 
 
-async def _asked(stage: Stage, line: Line, cmd: str, why: str) -> Frame:
-    frame = await line.next(stage.patience_s, cmd)
-    if frame is None:
-        raise Broken("calls", f"{why}, and no {cmd} came")
+async def connected_for_calls(stage: Stage, *, offer_timeout_s: int = OFFER_TIMEOUT_S) -> Line:
+    """Have the client connect; leave a scenario that is about calls to clients that have any."""
+    line = await stage.connected(offer_timeout_s=offer_timeout_s)
+    if "calls" in stage.driver.cannot:
+        raise NotTried("its driver says that the client has no calls")
+    return line
+
+
+async def _asked(stage: Stage, line: Line, cmd: str, do: str) -> Frame:
+    _, frame = await stage.asks(line, cmd, "calls", do, to="bob")
     return frame
 
 
@@ -42,7 +51,7 @@ async def rooms(stage: Stage) -> None:
     asked = {room: await stage.driver.begin("join", room=room) for room in ("hall", "yard")}
     frames: dict[str, Frame] = {}
     for _ in asked:
-        frame = await line.next(2 if frames else stage.patience_s, "JOIN")
+        frame = await line.next(stage.patience_s, "JOIN")
         if frame is None:
             break
         assert isinstance(frame.message, envelope.Join)
@@ -66,8 +75,7 @@ async def pages(stage: Stage) -> None:
     line = await stage.connected()
     if not line.has("roster"):
         raise NotTried("the client does not say `roster=1`")
-    asked = await stage.driver.begin("join", room="hall")
-    frame = await _asked(stage, line, "JOIN", "its application joined a room")
+    asked, frame = await stage.asks(line, "JOIN", "answers-by-id", "join", room="hall")
     await line.reply(frame, _roster("hall", USER, "ann", count=4, following="ann"))
     after = "ann"
     for user, following in (("ben", "ben"), ("cat", "")):
@@ -100,8 +108,7 @@ async def unknown(stage: Stage) -> None:
 async def refusals(stage: Stage) -> None:
     """A room is refused to it."""
     line = await stage.connected()
-    asked = await stage.driver.begin("join", room="secret")
-    frame = await _asked(stage, line, "JOIN", "its application joined a room")
+    asked, frame = await stage.asks(line, "JOIN", "answers-by-id", "join", room="secret")
     await line.refuse(frame, ErrorCode.ROOM_FORBIDDEN)
     if not await stage.driver.until(lambda: stage.driver.has_answered(asked)):
         raise Broken("refusal-told", "a JOIN was refused, and its application was told nothing")
@@ -114,39 +121,60 @@ async def refusals(stage: Stage) -> None:
 
 
 async def incoming(stage: Stage) -> None:
-    """Bob calls, is answered, and is hung up on."""
-    line = await stage.connected()
+    """Bob calls, says that he is muted, is answered, and is hung up on."""
+    line = await connected_for_calls(stage)
     await line.say("WEBRTC_OFFER", "bob", OFFER, FIRST)
     await stage.hears("calls", "offer", **{"from": "bob"})
-    await stage.driver.begin("answer", to="bob")
-    answer = await _asked(stage, line, "WEBRTC_ANSWER", "its application answered bob")
+    await _check_ringing(stage, line, FIRST)
+    if line.names_calls:  # to others no word of a call is sent
+        await line.say("WEBRTC_INFO", "bob", {"muted": True, "sinceVersion9": {}}, FIRST)
+    answer = await _asked(stage, line, "WEBRTC_ANSWER", "answer")
     _check_named(line, answer, FIRST)
     await line.acknowledge(answer, FIRST)
-    await stage.driver.begin("hangup", to="bob")
-    hangup = await _asked(stage, line, "WEBRTC_HANGUP", "its application hung up on bob")
+    hangup = await _asked(stage, line, "WEBRTC_HANGUP", "hangup")
     _check_named(line, hangup, FIRST)
     await line.acknowledge(hangup, FIRST)
+
+
+async def _check_ringing(stage: Stage, line: Line, call: str) -> None:
+    """Wait for the word of a client with calls=1 that an offer of this call rings there."""
+    if not line.names_calls:
+        return
+    word = await line.next(stage.patience_s, "WEBRTC_INFO")
+    if word is None:
+        raise Broken("says-ringing", "bob called, and no WEBRTC_INFO came")
+    _check_named(line, word, call)
+    said = json.loads(word.raw)["data"]["data"]
+    if not isinstance(said, dict) or said.get("ringing") is not True:
+        raise Broken("says-ringing", f"bob called, and its WEBRTC_INFO says {said}")
 
 
 def _check_named(line: Line, frame: Frame, call: str) -> None:
     """A client that says calls=1 may leave the name out; it may not name another call."""
     named = json.loads(frame.raw)["data"].get("call")
-    if line.has("calls") and named not in (None, call):
+    if line.names_calls and named not in (None, call):
         raise Broken("names-call", f"its {frame.cmd} names the call {named!r}, and is about {call!r}")
 
 
 async def glare(stage: Stage) -> None:
     """It calls bob, who calls at the same moment."""
-    line = await stage.connected()
-    await stage.driver.begin("call", to="bob")
-    offer = await _asked(stage, line, "WEBRTC_OFFER", "its application called bob")
+    line = await connected_for_calls(stage)
+    offer = await _asked(stage, line, "WEBRTC_OFFER", "call")
     await line.acknowledge(offer, FIRST)
     await line.say("WEBRTC_OFFER", "bob", OFFER, FIRST)
     said = await line.next(POLITE_S, "WEBRTC_ANSWER", "WEBRTC_HANGUP")
-    if said is None:
+    if said is None:  # it waits for bob to give way; or it gives way, and is slow
+
+        def has_heard() -> bool:
+            return bool(stage.driver.hears("answer", **{"from": "bob"}))
+
         await line.say("WEBRTC_ANSWER", "bob", ANSWER, FIRST)
-        await stage.hears("glare", "answer", **{"from": "bob"})
-        said = await line.next(POLITE_S / 2, "WEBRTC_HANGUP")
+        said = await line.next(stage.patience_s, "WEBRTC_ANSWER", "WEBRTC_HANGUP", unless=has_heard)
+        if said is None and not has_heard():
+            raise Broken(
+                "glare", "its offer and bob's crossed, bob answered, and its application did not hear of it"
+            )
+        said = said or await line.next(POLITE_S / 2, "WEBRTC_HANGUP")
     if said is not None and said.cmd == "WEBRTC_HANGUP":
         raise Broken("glare", "its offer and bob's crossed, and it hung up")
     if said is not None:
@@ -155,7 +183,7 @@ async def glare(stage: Stage) -> None:
 
 async def late_hangup(stage: Stage) -> None:
     """Bob's first call ends; his second one is on when the end of the first is told once more, late."""
-    line = await stage.connected()
+    line = await connected_for_calls(stage)
     if not line.has("calls"):
         raise NotTried("the client does not say `calls=1`: its calls have no names")
     await line.say("WEBRTC_OFFER", "bob", OFFER, FIRST)
@@ -168,8 +196,7 @@ async def late_hangup(stage: Stage) -> None:
     await line.say("WEBRTC_OFFER", "bob", OFFER, SECOND)
     if not await stage.driver.until(lambda: len(stage.driver.hears("offer")) > 1):
         raise Broken("calls", "bob called a second time, and its application heard nothing of it")
-    await stage.driver.begin("answer", to="bob")
-    answer = await _asked(stage, line, "WEBRTC_ANSWER", "its application answered bob")
+    answer = await _asked(stage, line, "WEBRTC_ANSWER", "answer")
     _check_named(line, answer, SECOND)
     await line.acknowledge(answer, SECOND)
     await line.say("WEBRTC_HANGUP", "bob", {"reason": "hangup"}, FIRST)
@@ -193,15 +220,14 @@ def _plain(body: replies.HangupBody) -> dict[str, object]:
 
 async def internal(stage: Stage) -> None:
     """A server could not carry out an offer, or does not know whether it has."""
-    line = await stage.connected()
+    line = await connected_for_calls(stage)
     if not line.has("acks"):
         raise NotTried("the client does not say `acks=1`: it does not hear what becomes of its messages")
-    await stage.driver.begin("call", to="bob")
-    first = await line.next(stage.patience_s, "WEBRTC_OFFER")
-    if first is None:
-        raise Broken("calls", "its application called bob, and no WEBRTC_OFFER came")
+    asked, first = await stage.asks(line, "WEBRTC_OFFER", "calls", "call", to="bob")
     await line.refuse(first, ErrorCode.INTERNAL)
-    again = await line.next(3, "WEBRTC_OFFER")
+    again = await line.next(
+        stage.patience_s, "WEBRTC_OFFER", unless=lambda: stage.driver.refusal(asked) is not None
+    )
     if again is None:
         raise NotTried("the client leaves it to the application to send again what failed")
     if again.raw != first.raw:
@@ -209,18 +235,55 @@ async def internal(stage: Stage) -> None:
     await line.acknowledge(again)
 
 
+async def moved(stage: Stage) -> None:
+    """A backend makes it a member of a room that it has not joined, and puts it out again."""
+    line = await stage.connected()
+    if line.has("roster"):
+        await line.event("ROOM_CHANGED", _roster("attic", USER, "ann", number=7, count=2))
+        left = replies.Left(user_id=UserId(USER), reason="kicked")
+        change = replies.RoomChanged(room=RoomId("attic"), number=8, joined=[], left=[left], updated=[])
+        await line.event("ROOM_CHANGED", change)
+    else:
+        came = replies.MemberJoined(room=RoomId("attic"), user_id=UserId(USER), number=7)
+        went = replies.MemberLeft(room=RoomId("attic"), user_id=UserId(USER), reason="kicked", number=8)
+        await line.event("MEMBER_JOINED", came)
+        await line.event("MEMBER_LEFT", went)
+    await stage.message(line, "behind it")
+    if not await stage.driver.until(lambda: bool(stage.driver.hears("message", data="behind it"))):
+        raise Broken("moved", "after that its application heard nothing any more")
+
+
+async def unended(stage: Stage) -> None:
+    """Bob calls and goes, and the server's word that the call is over is lost."""
+    line = await connected_for_calls(stage, offer_timeout_s=1)
+    if not line.has("calls"):
+        raise NotTried("the client does not say `calls=1`: it is not told how long an offer waits")
+    await line.say("WEBRTC_OFFER", "bob", OFFER, FIRST)
+    await stage.hears("calls", "offer", **{"from": "bob"})
+
+    def has_heard() -> bool:
+        return bool(stage.driver.hears("hangup", **{"from": "bob"}))
+
+    said = await line.next(RINGS_S + stage.patience_s, "WEBRTC_HANGUP", unless=has_heard)
+    if said is None and not has_heard():
+        raise Broken("ring-ends", f"it rang still, {stage.patience_s:g} s after that time")
+
+
 SCENARIOS: Final[Mapping[str, Scenario]] = {
     "greeting": scenarios.greeting,
     "rooms": rooms,
     "pages": pages,
     "unknown": unknown,
+    "moved": moved,
     "refusals": refusals,
     "incoming": incoming,
     "glare": glare,
     "late-hangup": late_hangup,
+    "unended": unended,
     "internal": internal,
     "unanswered": scenarios.unanswered,
     "resume": scenarios.resume,
+    "older": scenarios.older,
     "reset": scenarios.reset,
     "drain": scenarios.drain,
     "restart": scenarios.restart,
