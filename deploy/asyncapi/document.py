@@ -7,7 +7,7 @@ and refusals before the upgrade, for which AsyncAPI has no words, are extensions
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from deploy.asyncapi.schemas import Schema, Schemas, sentence
 from tieline.wire import envelope, replies
@@ -30,6 +30,21 @@ _OPTIONS: Final = {
     "token": "the JWT, where it is in no header",
 }
 """What may stand in the query of the URL."""
+
+
+_CALL: Final[Schema] = {"type": "string", "description": "With calls=1: which call it is."}
+
+_REFUSAL_BODY: Final[Schema] = {
+    "type": "object",
+    "required": ["code", "msg", "reason"],
+    "properties": {
+        "code": {"type": "integer", "description": "The HTTP status."},
+        "msg": {"type": "string"},
+        "reason": {"type": "string"},
+        "limit": {"type": "string", "description": "Of RATE_LIMITED: which limit was met."},
+    },
+}
+"""What a refusal before the upgrade has for a body (`tieline.wire.replies.denial`)."""
 
 
 def as_json() -> str:
@@ -71,6 +86,7 @@ def document() -> dict[str, Any]:
                 "bindings": {"ws": {"method": "GET", "query": _query(), "bindingVersion": "0.1.0"}},
                 "x-close-codes": [_close_code(code) for code in CloseCode],
                 "x-refusals": [_refusal(each) for each in HandshakeError],
+                "x-refusal-body": _REFUSAL_BODY,
             }
         },
         "operations": {
@@ -114,8 +130,12 @@ def _received(schemas: Schemas) -> Iterator[tuple[str, Schema]]:
     for cmd in envelope.SIGNAL_COMMANDS:
         payload = schemas.fields(envelope.COMMANDS[cmd].message)
         yield f"{cmd}.relayed", _message(cmd, "What another user has sent, as it came.", _with_place(payload))
-    signals = {"enum": list(envelope.SIGNAL_COMMANDS)}
-    ack = schemas.fields(replies.Ack, **_fixed(""), cmd=signals, data={"type": "null"})
+    hangup = schemas.named[replies.HangupBody.__name__]["properties"]
+    hangup["call"] = _CALL  # the gateway writes it into what has come (gateway/client/mail.py)
+    signals, status = {"enum": list(envelope.SIGNAL_COMMANDS)}, {"enum": ["online", "away"]}
+    ack = schemas.fields(
+        replies.Ack, **_fixed(""), cmd=signals, data={"type": "null"}, call=_CALL, status=status
+    )
     yield "ack", _message("ack", "A WEBRTC message is safe.", ack)
     yield "error", _message("error", "A message is refused.", _error(schemas))
 
@@ -131,7 +151,10 @@ def _error(schemas: Schemas) -> Schema:
         }
         for each in ErrorCode
     ]
-    return {**schemas.fields(replies.Error, module={"const": "ROOM"}), "oneOf": reasons}
+    fate = {"enum": sorted(get_args(replies.CallFate)), "description": "What became of the call it names."}
+    argument = {"enum": ["after", "limit"], "description": "What is wrong with a MEMBERS."}
+    fields = schemas.fields(replies.Error, module={"const": "ROOM"}, fate=fate, argument=argument, call=_CALL)
+    return {**fields, "oneOf": reasons}
 
 
 def _fixed(cmd: str) -> dict[str, Schema]:

@@ -36,10 +36,12 @@ class Schemas:
         if info.tag_field is not None:
             properties[info.tag_field] = {"const": info.tag}
             required.append(info.tag_field)
-        writes_all = struct.__module__ == _SERVERS and not struct.__struct_config__.omit_defaults
+        is_brief = struct.__struct_config__.omit_defaults
+        writes_all = struct.__module__ == _SERVERS and not is_brief
         for field in info.fields:
             name = field.encode_name
-            properties[name] = known[name] if name in known else self._of(field.type)
+            said = _without_none(field.type) if is_brief and field.default is None else field.type
+            properties[name] = known[name] if name in known else self._of(said)
             if field.required or (_is_written(field) and writes_all):
                 required.append(field.encode_name)
         return {"type": "object", "required": required, "properties": properties}
@@ -87,6 +89,13 @@ _UNSET: Final = inspect.type_info(msgspec.UnsetType)
 
 _SERVERS: Final = replies.__name__
 """The module whose structs the server writes: with all their fields, but for those that are unset."""
+
+
+def _without_none(info: inspect.Type) -> inspect.Type:
+    """What a field is where it is written at all: its default is None, and defaults are left out."""
+    assert isinstance(info, inspect.UnionType)
+    (said,) = (each for each in info.types if not isinstance(each, inspect.NoneType))
+    return said
 
 
 def _is_written(field: inspect.Field) -> bool:

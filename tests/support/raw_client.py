@@ -23,6 +23,9 @@ CUT: Final = 1006
 NO_CODE: Final = 1005
 """The code of a close frame that names none."""
 
+FIRST_REFUSAL: Final = 400
+"""From this status on an answer is a refusal."""
+
 Headers = Sequence[tuple[str, str]]
 
 _ACCEPT: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -103,6 +106,10 @@ def frame(opcode: int, payload: bytes, *, fin: bool = True, masked: bool = True,
     return head + key + (int.from_bytes(payload, "big") ^ mask).to_bytes(size, "big")
 
 
+CLOSES: Final = frame(Opcode.CLOSE, b"")[:1]
+"""The first byte of a close frame."""
+
+
 class Watcher(Protocol):
     """What sees everything that is said."""
 
@@ -114,8 +121,12 @@ class Watcher(Protocol):
         """Take note of a text message of the server."""
         ...
 
+    def refused(self, status: int, body: bytes) -> None:
+        """Take note of an answer that is no upgrade."""
+        ...
+
     def ended(self, code: int) -> None:
-        """Take note of the server's close code."""
+        """Take note of the server's close code, of a connection that the client has not closed."""
         ...
 
 
@@ -128,6 +139,7 @@ class RawClient:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        self._has_closed = False
         self.answer = HttpAnswer(0, {}, b"")
 
     @classmethod
@@ -206,10 +218,14 @@ class RawClient:
                 name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
             }
             body = await self._reader.readexactly(int(headers.get("content-length", 0)))
-        return HttpAnswer(int(status.split()[1]), headers, body)
+        answer = HttpAnswer(int(status.split()[1]), headers, body)
+        if self.watcher is not None and answer.status >= FIRST_REFUSAL:
+            self.watcher.refused(answer.status, body)
+        return answer
 
     def write(self, data: bytes) -> None:
         """Write bytes as they are."""
+        self._has_closed = self._has_closed or data[:1] == CLOSES
         self._writer.write(data)
 
     async def flush(self) -> None:
@@ -259,7 +275,7 @@ class RawClient:
                         self.watcher.received(received.payload)
                     return received
                 code = int.from_bytes(received.payload[:2], "big") or NO_CODE
-                if self.watcher is not None:
+                if self.watcher is not None and not self._has_closed:
                     self.watcher.ended(code)
                 self.write(frame(Opcode.CLOSE, received.payload[:2]))
                 await self._reader.read()

@@ -10,7 +10,7 @@ import pytest
 from deploy.asyncapi.document import PATH, as_json, document
 from tests.support.traffic import Traffic
 from tieline.wire import envelope, replies
-from tieline.wire.codes import CloseCode, ErrorCode
+from tieline.wire.codes import CloseCode, ErrorCode, HandshakeError
 from tieline.wire.ids import RoomId, UserId
 from tieline.wire.replies import MemberJoined, Roster
 
@@ -98,6 +98,47 @@ def test_what_the_server_says_is_described() -> None:
 )
 def test_what_the_document_does_not_describe_is_kept(frame: bytes) -> None:
     assert told(frame).strangers == [frame.decode()]
+
+
+def test_what_the_server_has_said_itself_is_not_what_it_relays() -> None:
+    hangup = replies.HangupBody(
+        sender=UserId("bob"), to=UserId("me"), data=replies.ServerHangup(reason="left")
+    )
+    traffic = told(replies.success("1", "WEBRTC_HANGUP", hangup))
+    assert "WEBRTC_HANGUP.event" not in traffic.unheard()
+    assert "WEBRTC_HANGUP.relayed" in traffic.unheard()
+
+
+def test_a_refusal_before_the_upgrade_counts() -> None:
+    traffic = Traffic(DOCUMENT)
+    full, limited = HandshakeError.FULL, HandshakeError.RATE_LIMITED
+    traffic.refused(full.status, replies.denial(full.status, full.msg, full.reason))
+    traffic.refused(limited.status, replies.denial(limited.status, limited.msg, limited.reason, "connects"))
+    assert traffic.strangers == []
+    assert not {"refused: FULL", "refused: RATE_LIMITED"} & traffic.unheard()
+    assert {"refused: BANNED", "RATE_LIMITED"} <= traffic.unheard()
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_a_refusal_that_is_not_described_is_kept(status: int) -> None:
+    traffic = Traffic(DOCUMENT)
+    body = replies.denial(503, "服务器连接已满", "FULL")
+    traffic.refused(status, body)
+    traffic.refused(503, b"out of order")
+    assert traffic.strangers == [body.decode(), "out of order"]
+    assert "refused: FULL" in traffic.unheard()
+
+
+def test_what_cannot_be_read_stops_nobody() -> None:
+    traffic = told(b"[" * 100_000, b'{"\\ud800":1}', b"\xff")
+    traffic.sent(b'{"\\ud800":1}')
+    assert traffic.strangers == ['{"\\ud800":1}']
+
+
+def test_a_close_code_that_is_never_sent_is_kept() -> None:
+    traffic = Traffic(DOCUMENT)
+    traffic.ended(CloseCode.GOING_AWAY)
+    assert traffic.strangers == ["the close code 1001"]
 
 
 def test_a_close_code_that_came_counts() -> None:
