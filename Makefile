@@ -10,7 +10,7 @@ PORT ?= 8080
 SOCKETIO := bench/socketio/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help install image audit run unit test test-inside test-unit test-broker test-system test-partitions test-outside test-attacks soak attack flaky check bench bench-guard bench-curves bench-attacks lock dashboards pictures k8s-tools
+.PHONY: help install image audit run unit test test-inside test-unit test-broker test-system test-partitions test-outside test-attacks soak attack flaky check bench bench-guard bench-curves bench-attacks lock dashboards asyncapi pictures k8s-tools
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -209,6 +209,9 @@ lock: install ## resolve all dependencies anew
 # The dashboard and the PrometheusRule, from deploy/monitoring and deploy/prometheus/rules.yaml.
 dashboards: install ## the dashboard and the rules of Prometheus, from deploy/monitoring
 	$(PYTHON) -m deploy.monitoring
+
+asyncapi: install ## the AsyncAPI document of the client protocol, from the structs of the wire
+	$(PYTHON) -m deploy.asyncapi
 
 # Of the demo, in Chromium. What shall be shown in Chinese wants a font that has it, such as fonts-wqy-microhei.
 pictures: install ## the pictures in docs/screenshots, anew

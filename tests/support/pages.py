@@ -4,11 +4,11 @@ import re
 from pathlib import Path
 from typing import Final
 
-PAGE: Final = Path(__file__).parents[2] / "docs" / "tokens.md"
+DOCS: Final = Path(__file__).parents[2] / "docs"
 
 
-def program_of(language: str) -> str:
-    """Return the program of docs/tokens.md in a language: it begins with the name of its file."""
-    found = re.search(rf"```{language}\n([#/]+ \S+\n.*?)```", PAGE.read_text(), re.DOTALL)
+def program_of(language: str, page: str = "tokens.md") -> str:
+    """Return the program of a page in a language: it begins with the name of its file."""
+    found = re.search(rf"```{language}\n([#/]+ \S+\n.*?)```", (DOCS / page).read_text(), re.DOTALL)
     assert found is not None, f"no program in {language}"
     return found[1]

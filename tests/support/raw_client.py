@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Sequence
 from contextlib import suppress
 from enum import IntEnum
-from typing import Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple, Protocol
 
 from tests.support.http_get import HOST
 from tests.support.waiting import PATIENCE_S
@@ -22,6 +22,9 @@ CUT: Final = 1006
 
 NO_CODE: Final = 1005
 """The code of a close frame that names none."""
+
+FIRST_REFUSAL: Final = 400
+"""From this status on an answer is a refusal."""
 
 Headers = Sequence[tuple[str, str]]
 
@@ -103,12 +106,40 @@ def frame(opcode: int, payload: bytes, *, fin: bool = True, masked: bool = True,
     return head + key + (int.from_bytes(payload, "big") ^ mask).to_bytes(size, "big")
 
 
+CLOSES: Final = frame(Opcode.CLOSE, b"")[:1]
+"""The first byte of a close frame."""
+
+
+class Watcher(Protocol):
+    """What sees everything that is said."""
+
+    def sent(self, frame: bytes) -> None:
+        """Take note of a text message of the client."""
+        ...
+
+    def received(self, frame: bytes) -> None:
+        """Take note of a text message of the server."""
+        ...
+
+    def refused(self, status: int, body: bytes) -> None:
+        """Take note of an answer that is no upgrade."""
+        ...
+
+    def ended(self, code: int) -> None:
+        """Take note of the server's close code, of a connection that the client has not closed."""
+        ...
+
+
 class RawClient:
     """One socket to a gateway. Everything that waits gives up after `PATIENCE_S`."""
+
+    watcher: ClassVar[Watcher | None] = None
+    """Set for a whole run (tests/system/conftest.py)."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        self._has_closed = False
         self.answer = HttpAnswer(0, {}, b"")
 
     @classmethod
@@ -187,10 +218,14 @@ class RawClient:
                 name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
             }
             body = await self._reader.readexactly(int(headers.get("content-length", 0)))
-        return HttpAnswer(int(status.split()[1]), headers, body)
+        answer = HttpAnswer(int(status.split()[1]), headers, body)
+        if self.watcher is not None and answer.status >= FIRST_REFUSAL:
+            self.watcher.refused(answer.status, body)
+        return answer
 
     def write(self, data: bytes) -> None:
         """Write bytes as they are."""
+        self._has_closed = self._has_closed or data[:1] == CLOSES
         self._writer.write(data)
 
     async def flush(self) -> None:
@@ -199,7 +234,10 @@ class RawClient:
 
     def send(self, text: bytes | str) -> None:
         """Send one text message in one frame, valid UTF-8 or not."""
-        self.write(frame(Opcode.TEXT, text if isinstance(text, bytes) else text.encode()))
+        message = text if isinstance(text, bytes) else text.encode()
+        if self.watcher is not None:
+            self.watcher.sent(message)
+        self.write(frame(Opcode.TEXT, message))
 
     def write_end(self) -> None:
         """Say in TCP's words that nothing more will be sent."""
@@ -233,8 +271,12 @@ class RawClient:
             async with asyncio.timeout(PATIENCE_S):
                 received = await self._read_frame()
                 if received.opcode != Opcode.CLOSE:
+                    if self.watcher is not None and received.opcode == Opcode.TEXT:
+                        self.watcher.received(received.payload)
                     return received
                 code = int.from_bytes(received.payload[:2], "big") or NO_CODE
+                if self.watcher is not None and not self._has_closed:
+                    self.watcher.ended(code)
                 self.write(frame(Opcode.CLOSE, received.payload[:2]))
                 await self._reader.read()
         except (asyncio.IncompleteReadError, ConnectionError):

@@ -1,16 +1,21 @@
 """Fixtures of the scenarios: systems of several sizes on one broker, and the people who use them."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+import json
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from deploy.asyncapi.document import PATH
 from tests.support.people import People
+from tests.support.raw_client import RawClient
 from tests.support.resuming import ResumingPeople
 from tests.support.running_dev import READY, RunningDev
 from tests.support.system import SECRET, Clustered, Service, System
+from tests.support.traffic import Traffic
+from tests.support.whole_run import is_whole, note_left_out
 
 SIZES: Final = {"one": 1, "three": 3}
 """How many gateways, routers and presences."""
@@ -36,6 +41,22 @@ class DevSystem:
     def log(self) -> str:
         """Everything that its processes have logged."""
         return self._running.log
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    """Take note that tests were left out of this run."""
+    note_left_out(items)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def traffic(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Compare all that is said with docs/asyncapi.json; in a run of all these tests all of it is said."""
+    traffic = RawClient.watcher = Traffic(json.loads(PATH.read_text(encoding="utf-8")))
+    yield
+    RawClient.watcher = None
+    assert not traffic.strangers, "docs/asyncapi.json does not describe these"
+    if is_whole(request.session, Path(__file__).parent):
+        assert not traffic.unheard(), "docs/asyncapi.json describes these, and no test has seen them"
 
 
 @pytest.fixture

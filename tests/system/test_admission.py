@@ -103,6 +103,7 @@ async def test_tokens_are_for_this_service_and_not_in_the_query(
             "it lives for longer than",
         ),
         ({"aud": "calls", "exp": int(time.time() * 1000)}, "TOKEN_LIVES_TOO_LONG", "exp is ten years ahead"),
+        ({"aud": "calls", "rooms": [*map(str, range(257))]}, "TOO_MANY_ROOMS", "it names 257 rooms"),
         ({"aud": "calls", "exp": int(time.time()) - 1}, "UNAUTHORIZED", "expired"),
     ):
         answer = await asks(token(user, claims))

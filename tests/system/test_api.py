@@ -1,6 +1,7 @@
 """The backend's API of a system that runs: what clients see of it, and what its document says, tried out."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
@@ -14,6 +15,8 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 import tieline.client
 from api.callers import entry
 from tests.support.http_get import HOST
+from tests.support.people import People
+from tests.support.raw_client import Refused as Forbidden
 from tests.support.system import SECRET, System
 from tests.support.waiting import PATIENCE_S
 from tieline.api import Backend, Refused
@@ -105,6 +108,23 @@ async def test_who_is_disconnected_is_closed_with_4502(served: System, backend: 
         assert emil.closed is not None
         assert emil.closed.code == 4502
     assert (await backend.user("emil")).status == "offline"
+
+
+async def test_a_message_an_end_and_a_ban_are_as_the_protocol_has_them(
+    served: System, backend: Backend
+) -> None:
+    async with People(served) as people:
+        alice = await people.connect("alice")
+        await backend.message_user(alice.user, {"for": "alice"})
+        await alice.hears("MESSAGE", {"data": {"for": "alice"}})
+        await backend.disconnect_user(alice.user)
+        end = await alice.connection.ended()
+        assert (end.code, end.reason) == (4502, "kicked")
+        await backend.ban_user(alice.user, 60)
+        with pytest.raises(Forbidden) as banned:
+            await people.connect("alice", user=alice.user)
+        said = json.loads(banned.value.answer.body)
+        assert said == {"code": 403, "msg": "用户已被禁止连接", "reason": "BANNED"}
 
 
 async def test_who_is_banned_is_not_let_in(served: System, backend: Backend) -> None:

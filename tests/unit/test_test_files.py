@@ -19,6 +19,13 @@ LONGEST_NAME: Final = 60
 
 COVERED_ELSEWHERE: Final = {
     "tieline/cli/call/call_end.py": "tests/unit/cli/call/test_conversation.py, where two ends call",
+    "tieline/cli/conformance/command.py": "tests/system/test_conformance.py, which plays it all",
+    "tieline/cli/conformance/driver.py": "tests/system/test_conformance.py, which plays it all",
+    "tieline/cli/conformance/line.py": "tests/system/test_conformance.py, which plays it all",
+    "tieline/cli/conformance/promises.py": "tests/system/test_conformance.py, which plays it all",
+    "tieline/cli/conformance/scenarios.py": "tests/system/test_conformance.py, which plays it all",
+    "tieline/cli/conformance/stage.py": "tests/system/test_conformance.py, which plays it all",
+    "tieline/cli/conformance/talking.py": "tests/system/test_conformance.py, which plays it all",
     "tieline/cli/backend/asking.py": "tests/unit/cli/backend/test_commands.py, which runs them all",
     "tieline/cli/backend/rooms.py": "tests/unit/cli/backend/test_commands.py, which runs them all",
     "tieline/cli/backend/members.py": "tests/unit/cli/backend/test_commands.py, which runs them all",

@@ -78,6 +78,12 @@ COMMANDS: Final = {
         "alternately.",
         mode="relay",
     ),
+    "conformance": Command(
+        "tieline.cli.conformance.command",
+        "test a client in any language against scripted servers",
+        "Starts a driver of the client for each scenario, tells it in lines of JSON what its application\n"
+        "does, and says which promise of the protocol the client broke (docs/conformance.md).",
+    ),
     "top": Command(
         "tieline.cli.top",
         "show which users and rooms cost a running system most",

@@ -3,7 +3,7 @@
 What a client sends is in `envelope`. The counterpart, for the client library, is `tieline.client`.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -186,7 +186,9 @@ class Reconnect(msgspec.Struct, frozen=True, rename="camel"):
     jitter_ms: int
 
 
-class _Success(msgspec.Struct, frozen=True, kw_only=True):
+class Success(msgspec.Struct, frozen=True, kw_only=True):
+    """A reply, or an event."""
+
     request_id: str = msgspec.field(name="requestId")
     module: str = "ROOM"
     cmd: str
@@ -195,14 +197,18 @@ class _Success(msgspec.Struct, frozen=True, kw_only=True):
     data: object
 
 
-class _Ack(_Success, frozen=True, kw_only=True):
+class Ack(Success, frozen=True, kw_only=True):
+    """The answer to a WEBRTC message that is safe."""
+
     ack: Literal["relayed", "held"]
     call: str | msgspec.UnsetType = msgspec.UNSET
     status: str | msgspec.UnsetType = msgspec.UNSET
     tells: bool | msgspec.UnsetType = msgspec.UNSET
 
 
-class _Error(msgspec.Struct, frozen=True, kw_only=True):
+class Error(msgspec.Struct, frozen=True, kw_only=True):
+    """The refusal of a message."""
+
     request_id: str = msgspec.field(name="requestId")
     module: str = "ROOM"
     cmd: str
@@ -215,12 +221,36 @@ class _Error(msgspec.Struct, frozen=True, kw_only=True):
     call: str | msgspec.UnsetType = msgspec.UNSET
 
 
+REPLIES: Final[dict[str, tuple[type, ...]]] = {
+    "JOIN": (Roster,),
+    "LEAVE": (RoomOnly,),
+    "MEMBERS": (Roster,),
+    "PONG": (msgspec.Raw,),
+    "ICE_SERVERS": (IceServerList,),
+    "REFRESH_TOKEN": (TokenRefreshed,),
+    "STATUS": (StatusSet,),
+}
+"""What `data` is in each reply, by its `cmd` (`tieline.wire.envelope.COMMANDS`)."""
+
+EVENTS: Final[dict[str, tuple[type, ...]]] = {
+    "WELCOME": (Welcome,),
+    "MEMBER_JOINED": (MemberJoined,),
+    "MEMBER_LEFT": (MemberLeft,),
+    "MEMBER_UPDATED": (MemberUpdated,),
+    "ROOM_CHANGED": (RoomChanged, Roster),
+    "WEBRTC_HANGUP": (HangupBody,),
+    "MESSAGE": (AppMessage,),
+    "TOKEN_EXPIRING": (TokenExpiring,),
+    "RECONNECT": (Reconnect,),
+}
+"""What `data` is in each event of the server's own, and in its first frame: one of these."""
+
 _encoder = msgspec.json.Encoder()
 
 
 def success(request_id: str, cmd: str, data: object) -> bytes:
     """Encode a reply or an event. `data` is one of this module's structs, or `msgspec.Raw`."""
-    return _encoder.encode(_Success(request_id=request_id, cmd=cmd, data=data))
+    return _encoder.encode(Success(request_id=request_id, cmd=cmd, data=data))
 
 
 def ack(
@@ -236,7 +266,7 @@ def ack(
 
     That of an offer says also the `status` of its target, and whether that one `tells` when it rings.
     """
-    told = _Ack(
+    told = Ack(
         request_id=request_id,
         cmd=cmd,
         data=None,
@@ -256,7 +286,7 @@ def error(
     `fate`: what has become of the call that the message names (`CallFate`); `call`: which the two users have.
     """
     return _encoder.encode(
-        _Error(
+        Error(
             request_id=request_id,
             cmd=cmd,
             code=refusal.code,
