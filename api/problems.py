@@ -88,6 +88,8 @@ def _field(told: object) -> FieldProblem:
     """Read what the framework says of one field."""
     if not isinstance(told, dict):
         return FieldProblem(detail=str(told))
+    if told.get("key") == "data":  # what handlers call the body: none came; a wrong one is refused when read
+        return FieldProblem(detail="a body is wanted: an object of JSON, `{}` where it needs to say nothing")
     return FieldProblem(detail=str(told.get("message", "")), field=str(told.get("key", "")))
 
 

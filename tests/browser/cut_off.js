@@ -23,6 +23,12 @@ async (language) => {
             if (isCut(overflowX, box.left, box.right, frame.left, frame.right)) faults.push(`cut at a side by ${named(around)}, ${named(element)}`);
         }
     }
+    for (const element of root.querySelectorAll('.card button, .card .figures > *')) {
+        const card = element.closest('.card').getBoundingClientRect();
+        const box = element.getBoundingClientRect();
+        if (getComputedStyle(element.parentElement).position === 'fixed' || !isShown(element)) continue;
+        if (box.left < card.left + 1 || box.right > card.right - 1) faults.push(`beside its card, ${named(element)}`);
+    }
     for (const element of root.querySelectorAll('button')) {
         const text = element.querySelector('span');
         if (!isShown(element) || !text) continue;

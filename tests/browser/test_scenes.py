@@ -15,7 +15,7 @@ from tests.support.running_dev import RunningDev
 
 pytestmark = pytest.mark.needs("chromium")
 
-SIZES: Final = ((360, 640), (844, 390), (768, 1024), (1366, 768), (1280, 720))
+SIZES: Final = ((360, 640), (844, 390), (768, 1024), (1024, 768), (1366, 768), (1280, 720))
 Look = tuple[int, int, Literal["dark", "light"]]
 
 LOOKS: Final[tuple[Look, ...]] = ((360, 640, "dark"), (1280, 720, "light"))

@@ -39,6 +39,14 @@ async def test_what_is_no_json_is_refused(content: bytes) -> None:
     assert (answer.status_code, answer.json()["detail"]) == (400, "the body is no JSON")
 
 
+async def test_who_sends_no_body_is_told_to_send_one() -> None:
+    async with client_of([things]) as client:
+        answer = await client.post("/v1/things")
+    assert answer.status_code == 400
+    [error] = answer.json()["errors"]
+    assert error == {"detail": "a body is wanted: an object of JSON, `{}` where it needs to say nothing"}
+
+
 async def test_what_it_says_is_read() -> None:
     async with client_of([things]) as client:
         assert (await client.post("/v1/things", content=b'{"seconds":60}')).json() == 60.0
