@@ -13,6 +13,7 @@ from presence.changes import Changes
 from presence.entitlement import Entitlement
 from presence.events import Events
 from presence.gateways import Gateways
+from presence.kept_offers import KeptOffers
 from presence.listeners import Listeners
 from presence.mail import Mail
 from presence.mailbox import Mailbox
@@ -31,7 +32,7 @@ from presence.rosters import Rosters
 from presence.rules.signals import Terms
 from presence.second_look import SecondLooks
 from presence.service import PresenceService
-from presence.settings import PresenceSettings, tokens_of
+from presence.settings import PresenceSettings, demand_events, tokens_of
 from presence.standings import Standings
 from presence.stream_size import measure_sizes, named
 from presence.streams import Streams, watch_streams
@@ -56,6 +57,7 @@ async def main(settings: PresenceSettings, stopping: asyncio.Event) -> None:
     Raises:
         SettingsError: settings that are each usable alone are not so together.
     """
+    demand_events(settings)
     tokens = tokens_of(settings)
     if tokens is not None and settings.jwt_secret:
         _log.warning("tokens are verified with a secret by which gateways could make them: it shows little")
@@ -97,6 +99,8 @@ async def _serve(
     if settings.events == "on":
         events = Events(broker, requests, buckets, subjects, streams, clock.now_ms)
     announcer = Announcer(broker, subjects, replaced_mail.note)
+    post = MailboxPost(requests, subjects)
+    kept = KeptOffers(records, post, settings.offer_timeout, is_on=settings.wake_window > 0)
     changes = Changes(
         records,
         rosters,
@@ -106,6 +110,7 @@ async def _serve(
         listeners.are_all,
         old_calls,
         told_until=None if events is None else events.told_until,
+        kept=kept,
     )
     broker.when_away(changes.forget_carried_out)
     broker.when_away(rosters.forget_counts)
@@ -132,7 +137,7 @@ async def _serve(
         Timers(broker, part.stream, part.prefix, gateways, changes, at=at, at_once=at_once)
         for at, part in enumerate(buckets)
     ]
-    terms = Terms(settings.candidates, settings.offer_timeout)
+    terms = Terms(settings.candidates, settings.offer_timeout, settings.wake_window)
     max_rooms = settings.max_rooms if settings.limits == "on" else 0
     mailbox = Mailbox(requests, subjects)
     names = named(subjects)
@@ -153,7 +158,7 @@ async def _serve(
             return await requests.ask(subjects.gateway(gateway, what), order, patience_s)
 
         moderation = Moderation(records, changes, rosters, standings, ask_gateway, max_rooms)
-        app_mail = AppMail(records, rosters, MailboxPost(requests, subjects))
+        app_mail = AppMail(records, rosters, post)
         overview = Overview(records, rosters, standings, clock.now_ms)
         operations = Operations(
             records,

@@ -19,7 +19,7 @@ from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer
 from tieline.wire import jetstream, replies
 from tieline.wire.digests import message_id
-from tieline.wire.ids import Address
+from tieline.wire.ids import NO_CALL, Address, CallId
 from tieline.wire.internal.backend import Affected, MessageRoom, MessageUser
 from tieline.wire.internal.directions import PresenceReply
 from tieline.wire.replies import AppMessage
@@ -49,10 +49,10 @@ class MailboxPost:
         self._requests = requests
         self._subjects = subjects
 
-    async def __call__(self, to: Address, frame: bytes) -> None:
-        """See `Post`."""
+    async def __call__(self, to: Address, frame: bytes, call: CallId = NO_CALL) -> None:
+        """See `Post`; the frame may be of a call."""
         subject = self._subjects.user(*to)
-        headers = jetstream.named(message_id(to.user, frame))
+        headers = jetstream.named(message_id(to.user, frame), call)
         try:
             reply = await self._requests.ask_once(subject, frame, TIMEOUT_S, headers)
         except NoAnswer as error:

@@ -14,7 +14,20 @@ import msgspec
 from presence.effects import NOTHING_TOLD, Effects, Told
 from presence.records import MAX_TRIES, Records
 from presence.rosters import Rosters
-from presence.rules.change import Change, Entered, Facts, ListRoom, LookAgain, Prepare, RecordT, Reply, Rule
+from presence.rules.change import (
+    Await,
+    Change,
+    Entered,
+    Facts,
+    ListRoom,
+    LookAgain,
+    LookAt,
+    Prepare,
+    RecordT,
+    Reply,
+    Rule,
+    Step,
+)
 from presence.rules.effects import Effect, RemoveNote, is_cheap
 from presence.rules.facts import keeping
 from presence.rules.negotiated import Negotiation
@@ -31,6 +44,10 @@ MAX_CARRIED_OUT: Final = 65_536
 
 ToldUntil = Callable[[int, int, int], int]
 """Takes the partition and the revision of a record, and now; returns until when its facts are told."""
+
+
+NoteWaiting = Callable[[Await, int], Awaitable[bool]]
+"""Takes who waits for whom, and now; returns whether it is noted. Else too many wait already."""
 
 
 class Finished(NamedTuple):
@@ -62,9 +79,14 @@ class ChangeLoop:
         effects: Effects,
         clock: Clock,
         told_until: ToldUntil | None = None,
+        note_waiting: NoteWaiting | None = None,
     ) -> None:
-        """Take also what the stream of events has; None: there is none, and records keep no facts."""
+        """Take also what the stream of events has; None: there is none, and records keep no facts.
+
+        `note_waiting` notes who waits for whom; None: nobody is waited for here.
+        """
         self._told_until = told_until
+        self._note_waiting = note_waiting
         self._records = records
         self._rosters = rosters
         self._effects = effects
@@ -114,9 +136,9 @@ class ChangeLoop:
                 seen = record  # what is left of its effects, it is for the rule to say what becomes of
                 if record is not None and record.pending:
                     seen = msgspec.structs.replace(record, pending=told.left)
-                step = rule(seen, self._records.users_in(found, target.beside), facts)
-                if isinstance(step, Prepare):
-                    facts = await self._prepare(target.owner, step, found, facts)
+                step: Step[RecordT] = rule(seen, self._records.users_in(found, target.beside), facts)
+                if not isinstance(step, Change):
+                    found, facts = await self._provide(step, target.owner, others, found, facts)
                     continue
                 if not confirmed and (doubted := doubts(step)):
                     confirmed = True
@@ -148,6 +170,25 @@ class ChangeLoop:
                     found = {**found, **await self._records.store.read(*others, confirmed=True)}
                 facts = Facts(now, revision=revision, read=found, at=at)
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {target.owner!r}")
+
+    async def _provide(
+        self,
+        wanted: Prepare | LookAt | Await,
+        user: UserId,
+        others: tuple[str, ...],
+        found: Found,
+        facts: Facts,
+    ) -> tuple[Found, Facts]:
+        """Do what a rule wants before it decides. What it looks at and is not there was looked at, too."""
+        if isinstance(wanted, LookAt):
+            keys = (*others, *wanted.keys)
+            there = await self._records.store.read(*keys, confirmed=True)
+            found = {**found, **dict.fromkeys(keys, ABSENT), **there}
+            return found, facts._replace(read=found)
+        if isinstance(wanted, Await):
+            is_noted = self._note_waiting is not None and await self._note_waiting(wanted, self.clock())
+            return found, facts._replace(prepared=wanted, is_noted=is_noted)
+        return found, await self._prepare(user, wanted, found, facts)
 
     async def _has_changed(self, keys: tuple[str, ...], found: Found) -> bool:
         """Whether the leader says something else of these keys than what was read of them."""

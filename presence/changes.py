@@ -14,6 +14,7 @@ from presence.announce import Announcer
 from presence.call_endings import ENDED_AT_ONCE
 from presence.change_loop import ChangeLoop, Finished, Loaded, ToldUntil
 from presence.effects import AllHear, Effects
+from presence.kept_offers import KeptOffers
 from presence.old_calls import OldCalls
 from presence.records import Guess, Records, user_in
 from presence.room_log import RoomLog
@@ -31,6 +32,7 @@ from presence.rules.gathered import gathered
 from presence.rules.negotiated import Negotiation, apart, lies_apart
 from presence.rules.session import calls_are_ended
 from presence.rules.user import User
+from presence.rules.waking import done, settle
 from presence.second_look import Offered
 from presence.store import Record
 from presence.targets import Clock, Found, NegotiationRecord, UserRecord
@@ -63,20 +65,32 @@ class Changes:
         old_calls: OldCalls,
         most_waited_for: int = ENDED_AT_ONCE,
         told_until: ToldUntil | None = None,
+        kept: KeptOffers | None = None,
     ) -> None:
         """Take also for how many calls of an older session one who connects anew waits.
 
         `told_until` says what the stream of events has of a record; None: there is no such stream, and
-        records keep no facts.
+        records keep no facts. `kept` has the offers that are kept for who is not there.
         """
+        self._kept = kept
         self._records = records
         self._old_calls = old_calls
         self._rosters = rosters
         self.clock = clock
         self._effects = Effects(
-            records, rosters, announcer, clock, self._end_negotiation, log, all_hear, most_waited_for
+            records,
+            rosters,
+            announcer,
+            clock,
+            self._end_negotiation,
+            log,
+            all_hear,
+            most_waited_for,
+            kept,
+            self.settle_kept,
         )
-        self._loop = ChangeLoop(records, rosters, self._effects, clock, told_until)
+        note_waiting = None if kept is None else kept.note
+        self._loop = ChangeLoop(records, rosters, self._effects, clock, told_until, note_waiting)
         self.forget_carried_out = self._loop.forget_carried_out
 
     async def user(
@@ -205,7 +219,7 @@ class Changes:
         return judged
 
     async def end_offered(self, one: UserId, other: UserId, rule: Rule[Negotiation]) -> None:
-        """End what two users negotiate by a rule, which decides on what the leader says."""
+        """Change, or end, what two users negotiate by a rule, which decides on what the leader says."""
         target = NegotiationRecord(one, other, self._records, self._effects, self.clock)
         users = (Keys.user(one), Keys.user(other))
 
@@ -213,6 +227,18 @@ class Changes:
             return Loaded(await self._records.read_negotiation(users, target.key, confirmed=True))
 
         await self._loop.change(target, rule, load, users, confirmed=True, doubts=lambda _: ())
+
+    async def settle_kept(self, caller: UserId, callee: UserId) -> None:
+        """Decide what becomes of an offer that is kept, if one is, as things are now."""
+        if self._kept is not None:
+            rule = functools.partial(settle, caller, callee, self._kept.offer_timeout_s, done)
+            await self.end_offered(caller, callee, rule)
+
+    async def settle_all_kept_for(self, user: UserId) -> None:
+        """Decide so about all offers that are kept for a user: it may be waited for no more."""
+        if self._kept is not None and self._kept.is_on:
+            for caller in await self._kept.callers(user):
+                await self.settle_kept(caller, user)
 
     async def _completed(
         self, replies: Sequence[Reply], one: UserId, other: UserId, written: Mapping[str, int]

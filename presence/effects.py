@@ -10,6 +10,7 @@ from typing import Final, NamedTuple, assert_never
 
 from presence.announce import Announcer
 from presence.call_endings import ENDED_AT_ONCE, FEW, PAIR, CallEndings, EndNegotiation, pairs_to_end
+from presence.kept_offers import KeptOffers
 from presence.records import Records, rosters_in
 from presence.room_log import RoomLog, changes_of
 from presence.rosters import Rosters
@@ -31,6 +32,7 @@ from presence.rules.effects import (
     SessionBegan,
     SessionEnded,
     StatusChanged,
+    Woken,
 )
 from presence.rules.negotiated import RETRY_MS, Negotiation
 from presence.rules.room import StoredEntry
@@ -46,6 +48,9 @@ Later = Callable[[], Awaitable[object]]
 
 AllHear = Callable[[], Awaitable[bool]]
 """Whether every gateway hears the logs of rooms, so that nobody need be told of a change one by one."""
+
+SettleKept = Callable[[UserId, UserId], Awaitable[None]]
+"""Takes a caller, and for whom its offer is kept; decides what becomes of it now."""
 
 RosterMap = dict[RoomId, list[StoredEntry]]
 
@@ -84,8 +89,15 @@ class Effects:
         log: RoomLog,
         all_hear: AllHear,
         most_waited_for: int = ENDED_AT_ONCE,
+        kept: KeptOffers | None = None,
+        settle_kept: SettleKept | None = None,
     ) -> None:
-        """Take also for how many calls of an older session one who connects anew waits."""
+        """Take also for how many calls of an older session one who connects anew waits.
+
+        `kept` has the offers that are kept for who is not there; `settle_kept` decides what becomes of one.
+        """
+        self._kept = kept
+        self._settle_kept = settle_kept
         self._most_waited_for = most_waited_for
         self._records = records
         self._rosters = rosters
@@ -116,6 +128,9 @@ class Effects:
         is_whole = bool(rooms) and not await self._all_hear()
         read_whole = [room for room in rooms if is_whole or room == listed]
         patterns = [*_rosters(read_whole), *_own_entries(user, pending, read_whole)]
+        begins = any(isinstance(effect, SessionBegan) for effect in record.pending)
+        if begins and self._kept is not None and self._kept.is_on:
+            patterns.append(Keys.wake(user))
         to_end = pairs_to_end(user, record)
         changes = changes_of(record, pending, revision, self._is_news)
         # The note of a session that has ended goes last of all. That of one which was resumed on
@@ -164,9 +179,19 @@ class Effects:
             await doing
         if not record.is_reachable:  # until all else is done, the session is found by its note
             await side_by_side(*(remove() for remove in notes))
+        await self._deliver_kept(user, found)
         whole = {room: rosters[room] for room in read_whole if room not in changed}
         kept = last_notes(record) if left else ()
         return Told(whole, numbers, tuple(left), kept)
+
+    async def _deliver_kept(self, user: UserId, found: Mapping[str, Record]) -> None:
+        """Deliver what is kept for a user whose session has begun, by the index that was read after that."""
+        index = found.get(Keys.wake(user))
+        if index is None or self._kept is None or self._settle_kept is None:
+            return
+        for caller in self._kept.callers_in(index):
+            await self._settle_kept(caller, user)
+        await self._kept.forget(user, index)
 
     async def _log_changes(self, user: UserId, changes: Mapping[RoomId, RoomChange]) -> dict[RoomId, int]:
         """Write the logs of rooms; returns the number of the change in each."""
@@ -184,10 +209,15 @@ class Effects:
         """Remove the notes by which the sessions of a dead gateway are found, when all else is settled."""
         await side_by_side(*(remove() for remove in self._note_removals(record, last=True)))
 
-    def of_negotiation(self, negotiation: Negotiation) -> None:
-        """Carry out what is pending in a negotiation."""
+    async def of_negotiation(self, negotiation: Negotiation, written: Mapping[str, int]) -> None:
+        """Carry out what is pending in a negotiation, which is `written`: its revision, by its key."""
         for effect in negotiation.pending:
             match effect:
+                case Woken():
+                    assert (
+                        self._kept is not None
+                    )  # only a process that keeps offers reads on where there are some
+                    await self._kept.deliver(effect, written)
                 case HangUp():
                     self._announcer.hangup(effect)
                 case CallEnded():

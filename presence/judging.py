@@ -40,7 +40,8 @@ def _guess(ask: Check) -> Guess:
 def _name(ask: Check) -> Hashable:
     """Name what copies of a request have in common: what is asked, and what need not be answered."""
     asker = ask.user, ask.session, ask.connection
-    return *asker, ask.to, ask.cmd, ask.call, ask.digest, ask.then, ask.carried
+    has_frame = bool(ask.frame)  # an offer that is asked about with its frame may be judged otherwise
+    return *asker, ask.to, ask.cmd, ask.call, ask.digest, has_frame, ask.then, ask.carried
 
 
 ToldRefused = Callable[[Check, str], None]
@@ -70,8 +71,14 @@ class Judging:
         judged = await self._turns.judge(
             ask.user, ask.to, rules, until_ms, guess=_guess(ask), name=_name(ask)
         )
-        if self._refused is not None and ask.cmd == _OFFER and isinstance(judged[0].reply, Refused):
-            self._refused(ask, judged[0].reply.reason)
+        first = judged[0].reply
+        if (
+            self._refused is not None
+            and ask.cmd == _OFFER
+            and isinstance(first, Refused)
+            and not first.wants_frame
+        ):
+            self._refused(ask, first.reason)
         if len(asks) == 1:
             return judged[0]._replace(reply=self._signed(judged[0].reply))
         return Judged(series.answered(self._signed(each.reply) for each in judged))

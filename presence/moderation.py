@@ -129,7 +129,9 @@ class Moderation:
     async def _put_out(self, room: RoomId, kept_out_s: float, user: UserId) -> PresenceReply:
         await self._standings.take(user, room, kept_out_s)
         put_out = functools.partial(rules.put_out, room)
-        return await self._changes.user(user, put_out, confirmed=True)
+        reply = await self._changes.user(user, put_out, confirmed=True)
+        await self._changes.settle_all_kept_for(user)
+        return reply
 
     async def close(self, order: CloseRoom) -> PresenceReply:
         """Put everybody out of a room."""
@@ -147,7 +149,11 @@ class Moderation:
     async def ban(self, order: Ban) -> PresenceReply:
         """Keep a user away, or let it come again."""
         await self._standings.ban(order.user, order.for_s)
-        return await self._disconnect(order.user) if order.for_s > 0 else Affected(0)
+        if order.for_s <= 0:
+            return Affected(0)
+        reply = await self._disconnect(order.user)
+        await self._changes.settle_all_kept_for(order.user)
+        return reply
 
     async def _disconnect(self, user: UserId) -> PresenceReply:
         reply = await self._changes.user(user, functools.partial(rules.disconnect, user), confirmed=True)

@@ -15,6 +15,10 @@ ANY_NUMBER: Final = 0
 """Of rooms that a token may name: that limit is the gateways' own, and may be higher with one of them."""
 
 
+LONGEST_WAKE_S: Final = 3_600.0
+"""An hour: longer than anybody lets it ring. What is kept takes up room in the bucket for so long."""
+
+
 class PresenceSettings(TokenSettings, frozen=True, kw_only=True):
     """What a presence process is told by its environment."""
 
@@ -24,6 +28,10 @@ class PresenceSettings(TokenSettings, frozen=True, kw_only=True):
         int, msgspec.Meta(ge=MIN_BYTES, description="a whole number of bytes, 1048576 or more")
     ] = MAX_BYTES
     offer_timeout: Seconds = 60
+    wake_window: Annotated[
+        float, msgspec.Meta(ge=0, le=LONGEST_WAKE_S, description="a number of seconds, 0 to 3600")
+    ] = 0
+    """How long an offer to a member who is not connected is kept; 0: it is refused."""
     offline_retention: Seconds = 300
     gateway_lease: Seconds = 10
     resume_window: Seconds = 30
@@ -45,6 +53,19 @@ class PresenceSettings(TokenSettings, frozen=True, kw_only=True):
     def looks_at_tokens(self) -> bool:
         """See `ProcessSettings`."""
         return self.verify_tokens != "off"
+
+
+def demand_events(settings: PresenceSettings) -> None:
+    """Keep no offers where nobody is told whom to wake.
+
+    Raises:
+        SettingsError: it is so.
+    """
+    if settings.wake_window and settings.events == "off":
+        raise SettingsError(
+            f"TIELINE_WAKE_WINDOW is {settings.wake_window:g}, but TIELINE_EVENTS is off: offers would be"
+            " kept for users whom nobody wakes"
+        )
 
 
 def tokens_of(settings: PresenceSettings) -> Tokens | None:

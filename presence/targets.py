@@ -130,6 +130,9 @@ class NegotiationRecord:
         step = call_steps.step(before, after, timed_out=timed_out)
         if step is not None:
             metrics.NEGOTIATIONS.labels(step).inc()
+        keeping = call_steps.keeping(before, after)
+        if keeping is not None:
+            metrics.KEPT_OFFERS.labels(keeping).inc()
         for outcome, count in call_steps.candidates(before, after)._asdict().items():
             if count:
                 metrics.HELD_CANDIDATES.labels(outcome).inc(count)
@@ -137,9 +140,9 @@ class NegotiationRecord:
         if answered_at is not None:
             metrics.ANSWER_SECONDS.observe(max(0, self._clock() - answered_at) / 1000)
 
-    async def carry_out(self, record: Negotiation, _revision: int, _listed: RoomId | None = None) -> Told:
+    async def carry_out(self, record: Negotiation, revision: int, _listed: RoomId | None = None) -> Told:
         """Carry out what is pending in the record, which is no room's business."""
-        self._effects.of_negotiation(record)
+        await self._effects.of_negotiation(record, {self.key: revision})
         return NOTHING_TOLD
 
     async def settle(self, record: Negotiation, revision: int, *, forget: bool) -> None:

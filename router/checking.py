@@ -8,6 +8,8 @@ import logging
 import time
 from typing import Final
 
+import msgspec
+
 from router.judges import Judges
 from router.stored import Release
 from tieline import metrics
@@ -65,21 +67,29 @@ class Checking:
             carried=carried,
             at=signal.at,
             then=signal.then if is_candidate else (),
+            sends_frame=True,
         )
         began = time.monotonic()
         with metrics.CHECK_SECONDS.time():
-            verdict = await self._ask_preferred(check, began)
-            if verdict is None:
-                verdict = await self._asking.ask(
-                    self._subjects.presence(OPERATIONS[Check]),
-                    codec.encode(check),
-                    functools.partial(codec.read_answer, check),
-                    began + CHECK_PATIENCE_S - time.monotonic(),
-                )
+            verdict = await self._ask(check, began)
+            if isinstance(verdict, Refused) and verdict.wants_frame:
+                verdict = await self._ask(msgspec.structs.replace(check, frame=signal.frame), began)
         if isinstance(verdict, Verdicts):
             return self._noted(verdict.verdicts)
         assert isinstance(verdict, Relay | Refused | SessionGone)  # nothing else answers a check
         return self._noted((verdict,))
+
+    async def _ask(self, check: Check, began: float) -> PresenceReply:
+        """Ask the process that is preferred, or any, until `CHECK_PATIENCE_S` have passed since it began."""
+        verdict = await self._ask_preferred(check, time.monotonic())
+        if verdict is not None:
+            return verdict
+        return await self._asking.ask(
+            self._subjects.presence(OPERATIONS[Check]),
+            codec.encode(check),
+            functools.partial(codec.read_answer, check),
+            began + CHECK_PATIENCE_S - time.monotonic(),
+        )
 
     async def _ask_preferred(self, check: Check, now: float) -> PresenceReply | None:
         """Ask the process that is preferred for a pair, once; None: any has to be asked."""

@@ -211,7 +211,11 @@ class RouterService:
         for frame, verdict in zip((signal.frame, *signal.then), verdicts, strict=False):
             if isinstance(verdict, Relay):
                 accepted = Accepted(
-                    verdict.ack, call=verdict.call, target=verdict.target, tells=verdict.tells
+                    verdict.ack,
+                    call=verdict.call,
+                    target=verdict.target,
+                    tells=verdict.tells,
+                    kept_s=verdict.kept_s,
                 )
                 telling.add(accepted, parcels_of(verdict, frame))
                 releases += verdict.releases

@@ -223,6 +223,12 @@ HELD_CANDIDATES = _counter(
     "the call).",
     outcome=("held", "released", "discarded"),
 )
+KEPT_OFFERS = _counter(
+    "tieline_kept_offers_total",
+    "Offers to users who were not connected, by outcome (kept; then delivered, or ended before; too_many: "
+    "refused, for so many wait already).",
+    outcome=("kept", "delivered", "ended", "too_many"),
+)
 CAS_CONFLICTS = _counter(
     "tieline_cas_conflicts_total",
     "Compare-and-set writes that found the record changed, and were decided again.",

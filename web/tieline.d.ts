@@ -233,8 +233,8 @@ export interface Showing {
 export type Quality = 'good' | 'poor' | 'lost';
 
 /**
- * calling: it does not ring there yet; waiting: the other is away, and rung when back; ringing: there, or here. With a server or
- * a client of version 0.1 a call rings as soon as the server has it.
+ * calling: it does not ring there yet; waiting: the other is away or being woken, and rung when there; ringing: there, or
+ * here. With a server or a client of version 0.1 a call rings as soon as the server has it.
  */
 export type CallState = 'calling' | 'waiting' | 'ringing' | 'connecting' | 'connected' | 'interrupted' | 'ended';
 

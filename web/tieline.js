@@ -1049,7 +1049,7 @@ export class Client extends EventTarget {
   #partLater(peer) {
     const call = this.calls.get(peer);
     if (!call) return;
-    setTimeout(() => this.calls.get(peer) === call && !this.#shares(peer) && call.hangup('left'), PARTED_MS);
+    setTimeout(() => this.calls.get(peer) === call && !call._keptMs && !this.#shares(peer) && call.hangup('left'), PARTED_MS);
   }
 
   #hear({ cmd, data }) {
@@ -1180,6 +1180,7 @@ export class Call extends EventTarget {
   #unheardTimes = 0;
   #watched = new WeakSet(); // streams of the other
   #hasProposedAgain = false;
+  _keptMs = 0; // for which the server keeps our offer, until the other is there
 
   /** `id` tells this call from an earlier one with the same person. A client that knows no such ids sends none. */
   constructor(client, peer, { id, room, incoming }) {
@@ -1616,6 +1617,7 @@ export class Call extends EventTarget {
 
   /** Take what is known of whom we call: away; or there, where it rings when its client says so, if it is one that does. */
   _isThere(isOnline) {
+    if (isOnline) this._keptMs = 0;
     if (this.incoming || !this.#isOpen || !this.#isSettled || this.state === 'ringing') return;
     this.#become(!isOnline ? 'waiting' : this.#peerTells ? 'calling' : 'ringing');
   }
@@ -1640,7 +1642,7 @@ export class Call extends EventTarget {
     if (this.state === 'ended') this.#client._hasEnded(this);
     if (!this.#isOpen) return;
     clearTimeout(this.#ringing);
-    this.#ringing = setTimeout(() => this.hangup('timeout'), this.#client._ringingMs);
+    this.#ringing = setTimeout(() => this.hangup('timeout'), this.#client._ringingMs + this._keptMs);
   }
 
   /** Our offer is of the call that the server calls so, or was refused, and the other's counts. */
@@ -1648,6 +1650,7 @@ export class Call extends EventTarget {
     this.#isSettled = true;
     if (answer) {
       this.#peerTells = answer.tells === true;
+      this._keptMs = (answer.keptFor ?? 0) * 1000;
       this._isThere(answer.status !== 'away');
     }
     const isOther = Boolean(this.#theirs) && callId !== this.#theirs;

@@ -339,6 +339,12 @@ ROWS: Final[Mapping[str, Sequence[Chart]]] = {
             "ops",
             [Query(_rate("tieline_held_candidates_total", "outcome"), "{{outcome}}")],
         ),
+        Chart(
+            "Offers kept for users to be woken",
+            "Kept; delivered when the user came, or ended before; refused, for so many waited already.",
+            "ops",
+            [Query(_rate("tieline_kept_offers_total", "outcome"), "{{outcome}}")],
+        ),
     ],
     "Presence": [
         Chart(

@@ -319,12 +319,13 @@ class Session:
         match reply:
             case Accepted(ack=ack, call=call):
                 if ack == "held":
-                    self._charge(prices.HELD)
+                    self._charge(prices.KEPT if ask.cmd == "WEBRTC_OFFER" else prices.HELD)
                 status = reply.target if reply.target in STATUSES else ""
                 told = (call, status) if self.calls else ("", "")
                 frame = b""
                 if self.acks:
-                    frame = replies.ack(ask.request_id, ask.cmd, ack, *told, tells=reply.tells)
+                    kept_s = reply.kept_s if self.calls else 0.0
+                    frame = replies.ack(ask.request_id, ask.cmd, ack, *told, tells=reply.tells, kept_s=kept_s)
                 return Say(frame, ask.request_id, ask.cmd, ack, call=call or ask.signal.call)
             case None | Refused(refusal=ErrorCode.INTERNAL) if self.acks:
                 self.order.interrupt(ask.signal.to, ask.signal.frame)

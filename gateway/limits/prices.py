@@ -19,6 +19,10 @@ ANSWER_AGAIN: Final = 18.0
 HELD: Final = 6.0
 """A candidate that is held: it is written into the pair's record."""
 
+KEPT: Final = 24.0
+"""An offer that is kept for who is not there, beside `OFFER`: presence is asked twice, and writes down who
+waits for whom, and the frame; when that user comes, one more record is written."""
+
 REFUSED: Final = 3.0
 """A refusal that presence makes: it reads twice, so that no replica that lags refuses anything."""
 

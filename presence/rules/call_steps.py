@@ -17,6 +17,10 @@ from tieline.wire.ids import FrameDigest, UserId
 Step = Literal["begun", "established", "unanswered", "abandoned", "ended"]
 
 
+Keeping = Literal["kept", "delivered", "ended"]
+"""What became of an offer to somebody who was not there: it is kept; then it is delivered, or over before."""
+
+
 class Candidates(NamedTuple):
     """What became of candidates that had come before the answer."""
 
@@ -36,6 +40,15 @@ def step(before: Negotiation, after: Negotiation, *, timed_out: bool = False) ->
     if after.is_active:
         return "begun"
     return "unanswered" if timed_out else "abandoned"
+
+
+def keeping(before: Negotiation, after: Negotiation) -> Keeping | None:
+    """Name what became of a kept offer; None: nothing did."""
+    if bool(before.kept_until) == bool(after.kept_until):
+        return None
+    if after.kept_until:
+        return "kept"
+    return "delivered" if after.is_active else "ended"
 
 
 def candidates(before: Negotiation, after: Negotiation) -> Candidates:

@@ -1,9 +1,10 @@
 """The words in which a rule answers: what to change, what to do first, what to say. Pure.
 
 A rule is a function `(record, beside, facts) -> Step`. `presence.change_loop` reads the record and the
-users beside it, asks the rule, does what a `Prepare` names and asks again, commits a `Change` by
-compare-and-set, carries out its effects, and replies. When somebody else has changed the record meanwhile,
-it reads and asks anew: so a rule may be asked any number of times, and must not remember anything.
+users beside it, asks the rule, does what a `Prepare` or an `Await` names, or reads what a `LookAt` does, and
+asks again, commits a `Change` by compare-and-set, carries out its effects, and replies. When somebody else
+has changed the record meanwhile, it reads and asks anew: so a rule may be asked any number of times, and must
+not remember anything.
 """
 
 from collections.abc import Callable, Mapping
@@ -82,13 +83,31 @@ class Prepare(NamedTuple):
     """Whether the session's gateway hears the logs of these rooms."""
 
 
+class LookAt(NamedTuple):
+    """What a rule has to see beside the record, which it mostly need not: by the leader's word.
+
+    What is beside the record anyway is read once more with it.
+    """
+
+    keys: tuple[str, ...]
+
+
+class Await(NamedTuple):
+    """Who waits for whom: noted before an offer is kept, so that whoever comes finds it."""
+
+    caller: UserId
+    callee: UserId
+    until: int
+    """Unix milliseconds."""
+
+
 class Facts(NamedTuple):
     """What a rule knows beside the records."""
 
     now: int
     """Unix milliseconds."""
-    prepared: Prepare | None = None
-    """What has been prepared; the other two are its outcome."""
+    prepared: Prepare | Await | None = None
+    """What has been prepared; the other three are its outcome."""
     note: int = 0
     """The revision of the note."""
     entries: Mapping[RoomId, int] = NO_ENTRIES
@@ -99,6 +118,8 @@ class Facts(NamedTuple):
     """All that was read, by key: the value and the revision."""
     at: int = FIRST
     """The partition of the record, in which the lease of a gateway is looked at."""
+    is_noted: bool = False
+    """Who waits is noted; else too many wait already."""
 
 
 class LookAgain(NamedTuple):
@@ -138,6 +159,6 @@ class Change(msgspec.Struct, Generic[RecordT], frozen=True):
     """What the record was in between, for those who count its steps: this is several changes in one."""
 
 
-Step = Prepare | Change[RecordT]
+Step = Prepare | LookAt | Await | Change[RecordT]
 
 Rule = Callable[[RecordT | None, Mapping[UserId, User], Facts], Step[RecordT]]

@@ -148,6 +148,20 @@ class CallEnded(_Effect, frozen=True, array_like=True, tag=True):
     call: CallId = NO_CALL
 
 
+class Woken(_Effect, frozen=True, array_like=True, tag=True):
+    """Send one user the offer that was kept for it.
+
+    Only where offers are kept: a process of 0.1.0 cannot read a record that has one of these.
+    """
+
+    user: UserId
+    session: SessionId
+    peer: UserId
+    """Who has made the offer."""
+    digest: FrameDigest
+    call: CallId
+
+
 OneRoomEffect = (
     Changed
     | CloseConnection
@@ -163,7 +177,7 @@ OneRoomEffect = (
 UserEffect = OneRoomEffect | SessionBegan | SessionEnded
 """What the change of a user's record may cause."""
 
-CallEffect = HangUp | CallEnded
+CallEffect = HangUp | CallEnded | Woken
 """What the change of a negotiation may cause."""
 
 Effect = UserEffect | CallEffect

@@ -8,13 +8,15 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from presence.rules import negotiation
-from presence.rules.change import Change, Facts, Reply, Step
+from presence.rules.change import Change, Facts, LookAt, Reply, Step
 from presence.rules.effects import CallEffect, CallEnded, EndCalls, EndCallsWithoutRoom, HangUp
 from presence.rules.negotiated import NO_SESSION, NOTHING, Negotiation
+from presence.rules.standing import may_wake
 from presence.rules.user import User, share_a_room
 from tieline.wire.ids import SessionId, UserId
 from tieline.wire.internal.answers import Done
 from tieline.wire.replies import HangupReason
+from tieline.wire.subjects import Keys
 
 
 class Ending(NamedTuple):
@@ -52,7 +54,7 @@ def is_outlived(current: Negotiation, user: UserId, record: User | None, revisio
     One that a process of 0.1.0 has written does not say of which it is. It is of an older one if nothing has
     changed it since the one that lives began.
     """
-    if record is None or not record.is_reachable or not current.is_active:
+    if record is None or not record.is_reachable or not current.is_active or current.waits_for(user):
         return False
     session = current.session_of(user)
     return session != record.session.id if session else 0 < revision < record.session.begun_at
@@ -62,6 +64,8 @@ def _has_ended(
     session: SessionId, current: Negotiation, user: UserId, record: User | None, revision: int
 ) -> bool:
     """Whether a negotiation is of a session of a user that has ended, of which this one is known to have."""
+    if current.waits_for(user):
+        return False
     if record is None or is_outlived(current, user, record, revision):
         return True
     named = current.session_of(user) not in (NO_SESSION, record.session.id)
@@ -82,13 +86,19 @@ def end_calls_without_room(
     peer: UserId,
     stored: Negotiation | None,
     users: Mapping[UserId, User],
-    _facts: Facts,
+    facts: Facts,
 ) -> Step[Negotiation]:
-    """End a negotiation if its two users share no room now."""
+    """End a negotiation if its two users share no room now; who is waited for is where it is given to be."""
     mine, theirs = users.get(user), users.get(peer)
-    if mine is not None and theirs is not None and share_a_room(mine, theirs):
+    if (stored or NOTHING).waits_for(peer) and mine is not None:
+        if Keys.standing(peer) not in facts.read:
+            return LookAt((Keys.standing(peer),))
+        if may_wake(mine, peer, facts):
+            return Change(Done())
+    elif mine is not None and theirs is not None and share_a_room(mine, theirs):
         return Change(Done())
-    ending = Ending(user, peer, effect.reason, effect.cause, effect.at, effect.tell_user)
+    is_alone = (stored or NOTHING).waits_for(peer)  # and cannot know that the other was a member, too
+    ending = Ending(user, peer, effect.reason, effect.cause, effect.at, effect.tell_user or is_alone)
     return ended(stored or NOTHING, ending, users, Done())
 
 
@@ -121,7 +131,10 @@ def ended(
 
 
 def _told(current: Negotiation, ending: Ending, users: Mapping[UserId, User]) -> tuple[CallEffect, ...]:
-    """Tell those who are still in the session that had the call: the next one knows nothing of it."""
+    """Tell those who are still in the session that had the call: the next one knows nothing of it.
+
+    Nor does who was waited for.
+    """
     call = current.call
     told = ((ending.user, ending.peer), (ending.peer, ending.user))
     hangups = (
@@ -129,6 +142,7 @@ def _told(current: Negotiation, ending: Ending, users: Mapping[UserId, User]) ->
         for to, other in (told if ending.tell_user else told[1:])
         if (user := users.get(to)) is not None
         and user.is_reachable
+        and not current.waits_for(to)
         and current.session_of(to) in (NO_SESSION, user.session.id)
     )
     return *hangups, CallEnded(ending.at, ending.user, ending.peer, ending.reason, call)

@@ -41,7 +41,13 @@ class CallFact(msgspec.Struct, frozen=True, array_like=True):
     """Something that happened to a call."""
 
     kind: Literal[
-        "call.offered", "call.ringing", "call.answered", "call.established", "call.ended", "call.unanswered"
+        "call.offered",
+        "call.ringing",
+        "call.answered",
+        "call.established",
+        "call.ended",
+        "call.unanswered",
+        "call.waking",
     ]
     at: int
     call: CallId
@@ -52,3 +58,5 @@ class CallFact(msgspec.Struct, frozen=True, array_like=True):
     reason: str = ""
     offered_at: int = 0
     answered_at: int = 0
+    until: int = 0
+    """Of a call that is kept for its callee: when that ends."""

@@ -111,6 +111,15 @@ def of_calls(
                 course.caller,
                 offered_at=course.offered_at,
             )
+        if course is not None and after.kept_until and not before.kept_until:
+            yield CallFact(
+                "call.waking",
+                course.offered_at,
+                after.call,
+                course.caller,
+                offered_at=course.offered_at,
+                until=after.kept_until,
+            )
         if course is not None and course.ringing_at and not (before.course and before.course.ringing_at):
             yield CallFact(
                 "call.ringing",
@@ -202,5 +211,6 @@ def events_of_calls(namespace: str, one: UserId, other: UserId, record: Negotiat
             fact.answered_at or None,
             None if answered is None else max(0, answered) / 1000,
             None if lasted is None else max(0, lasted) / 1000,
+            until=fact.until or None,
         )
         yield cloud_events.of_call(namespace, fact.kind, name, fact.at, data)

@@ -48,6 +48,8 @@ class WaitingOffer(msgspec.Struct, frozen=True, array_like=True):
     missed_on: ConnectionId = ConnectionId("")
     """The connection that the target had lost when it came: until another one has the session, nobody has had
     the offer. Empty: the target was there."""
+    kept_until: int = 0
+    """Until when it is kept for a target who is not there; nobody has had it. 0: it is not kept."""
 
     @property
     def generation(self) -> str:
@@ -123,8 +125,17 @@ class Negotiation(msgspec.Struct, frozen=True, array_like=True):
         """The waiting offer of one side."""
         return next((offer for offer in self.offers if offer.sender == sender), None)
 
+    @property
+    def kept_until(self) -> int:
+        """Until when an offer is kept for a target who is not there; 0: none is."""
+        return max((offer.kept_until for offer in self.offers), default=0)
+
+    def waits_for(self, user: UserId) -> bool:
+        """Whether an offer is kept for this one of the two, who is not there: it is of no session of that."""
+        return any(offer.kept_until and offer.sender != user for offer in self.offers)
+
     def session_of(self, user: UserId) -> SessionId:
-        """Of which session of one of the two it is; empty: it does not say."""
+        """Of which session of one of the two it is; empty: it does not say, or waits for the user."""
         return next((session for party, session in self.sessions if party == user), NO_SESSION)
 
     def memory_of(self, sender: UserId, digest: FrameDigest, now: int) -> Remembered | None:

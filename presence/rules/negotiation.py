@@ -17,6 +17,9 @@ Where a candidate's frame does not fit into the record any more, it lies apart, 
 the record has its digest and size. Of a sender's candidates those from before its newest offer give way to
 newer ones: its connection has begun anew since.
 
+An offer to somebody who is not there may be kept for a while (`keep`), of no session of that one, and
+candidates with it. It becomes an offer like any other when its target has a session (`wake`).
+
 A negotiation has a name, the id of its call, from its first offer to its end. What names a call that is over
 is not about the next one: `fate_of` tells. It is of two sessions, one of each user, and ends with either:
 nothing that the user's next session says or hears is of it.
@@ -132,15 +135,31 @@ def fate_of(negotiation: Negotiation, call: CallId, *, is_offer: bool = False) -
 
 def _begun_by(incoming: Incoming) -> CallId:
     """Name the call that an offer begins. The same again, to be decided anew, begins the very same."""
-    begun = b"%x %b %b" % (incoming.now, incoming.session.encode(), incoming.digest)
+    session = incoming.session or incoming.sent_in  # which nobody else can guess
+    begun = b"%x %b %b" % (incoming.now, session.encode(), incoming.digest)
     return CallId(hashlib.blake2b(begun, digest_size=CALL_BYTES).hexdigest())
 
 
 def offer(negotiation: Negotiation, incoming: Incoming) -> Outcome:
     """Let an offer wait, in place of the sender's earlier one."""
+    changed = _waiting(negotiation, incoming)
+    outgoing = _preceded(negotiation, incoming, changed.call)
+    return Outcome(_remember(changed, incoming, "relayed", changed.call), outgoing, call=changed.call)
+
+
+def keep(negotiation: Negotiation, incoming: Incoming, until: int) -> Outcome:
+    """Let an offer wait for a target who is not there, until then; it goes nowhere yet."""
+    changed = _waiting(negotiation, incoming, until)
+    return Outcome(_remember(changed, incoming, "held", changed.call), (), "held", changed.call)
+
+
+def _waiting(negotiation: Negotiation, incoming: Incoming, kept_until: int = 0) -> Negotiation:
+    """Begin a negotiation with an offer, or go on with it."""
     call = negotiation.call if negotiation.is_active else _begun_by(incoming)
     others = tuple(waiting for waiting in negotiation.offers if waiting.sender != incoming.sender)
-    waiting = WaitingOffer(incoming.sender, incoming.digest, incoming.now, incoming.missed_on)
+    waiting = WaitingOffer(
+        incoming.sender, incoming.digest, incoming.now, incoming.missed_on, kept_until=kept_until
+    )
     held = tuple(
         msgspec.structs.replace(each, is_outdated=True)
         if each.released_by is None and each.sender == incoming.sender
@@ -150,11 +169,28 @@ def offer(negotiation: Negotiation, incoming: Incoming) -> Outcome:
     of_these = ((incoming.sender, incoming.sent_in), (incoming.target, incoming.session))
     sessions = (negotiation.sessions if negotiation.is_active else ()) or of_these
     course = negotiation.course if negotiation.is_active else Course(incoming.sender, incoming.now)
-    changed = msgspec.structs.replace(
+    return msgspec.structs.replace(
         negotiation, offers=(*others, waiting), held=held, call=call, sessions=sessions, course=course
     )
-    outgoing = _preceded(negotiation, incoming, call)
-    return Outcome(_remember(changed, incoming, "relayed", call), outgoing, call=call)
+
+
+def wake(negotiation: Negotiation, target: UserId, session: SessionId) -> Negotiation:
+    """Let an offer that is kept for a target, and all that is held, be for the session that it has now.
+
+    It keeps its generation: the timer that runs is set anew, and ends the offer also if that fails.
+    """
+    offers = tuple(
+        msgspec.structs.replace(each, kept_until=0) if each.sender != target else each
+        for each in negotiation.offers
+    )
+    held = tuple(
+        msgspec.structs.replace(each, session=session)
+        if each.released_by is None and each.sender != target
+        else each
+        for each in negotiation.held
+    )
+    sessions = tuple((user, session if user == target else own) for user, own in negotiation.sessions)
+    return msgspec.structs.replace(negotiation, offers=offers, held=held, sessions=sessions)
 
 
 def replaced_unheard(negotiation: Negotiation, incoming: Incoming) -> FrameDigest | None:

@@ -1,7 +1,8 @@
 """The protocol's rules for the five WEBRTC commands, in their order. Pure.
 
 Rule 1 of docs/protocol.md#the-rules-of-the-four-webrtc-commands, the form of the message, is the gateway's;
-here begin rules 2 to 7. What a frame does to the negotiation is in `negotiation`.
+here begin rules 2 to 7. What a frame does to the negotiation is in `negotiation`; what becomes of an offer
+that is kept for somebody who is not there, in `waking`.
 """
 
 import functools
@@ -10,11 +11,12 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from presence.rules import endings, negotiation
-from presence.rules.change import Apart, Change, Facts, LookAgain, Step, Timer
+from presence.rules import endings, negotiation, waking
+from presence.rules.change import Apart, Await, Change, Facts, LookAgain, LookAt, Step, Timer
 from presence.rules.effects import Changed, EndCalls, EndCallsWithoutRoom, Happening, Replaced, Said
-from presence.rules.negotiated import NOTHING, Negotiation, Remembered, WaitingOffer
+from presence.rules.negotiated import NO_SESSION, NOTHING, Negotiation, Remembered, WaitingOffer
 from presence.rules.negotiation import CandidatePolicy, Incoming, Outcome
+from presence.rules.standing import may_wake
 from presence.rules.user import User, gone, share_a_room
 from tieline.wire.codes import ErrorCode
 from tieline.wire.events import Happened
@@ -27,6 +29,8 @@ from tieline.wire.subjects import Keys
 
 GRANT_S: Final = 5.0
 """How long a router may relay an established pair's candidates unasked; `changed.<u>` ends it early."""
+
+_OFFER: Final = "WEBRTC_OFFER"
 
 _GRANTED: Final = ("WEBRTC_ICE_CANDIDATE", "WEBRTC_ANSWER")
 """What a grant comes with: who answers sends candidates next."""
@@ -44,6 +48,8 @@ class Terms(NamedTuple):
 
     policy: CandidatePolicy
     offer_timeout_s: float
+    wake_window_s: float = 0.0
+    """How long an offer is kept for a member who is not there; 0: it is refused."""
 
 
 def check(
@@ -63,6 +69,11 @@ def check(
     if sender is None or not sender.has_live(ask.session):
         return Change(gone(sender))
     for user, peer in ((ask.user, ask.to), (ask.to, ask.user)):
+        if current.waits_for(user) and _is_there(users.get(user)):
+            if Keys.standing(user) not in facts.read:
+                return LookAt((Keys.standing(user),))
+            go_on = functools.partial(check, ask, terms)
+            return waking.settle(peer, user, terms.offer_timeout_s, go_on, stored, users, facts)
         if endings.is_outlived(current, user, users.get(user), facts.revision):
             if users_after != facts.revision:
                 again = functools.partial(check, ask, terms, users_after=facts.revision)
@@ -72,17 +83,33 @@ def check(
     known = current.memory_of(ask.user, ask.digest, facts.now)
     if known is not None:
         return _repeat(ask, terms, current, known, target, facts)
+    if not _is_there(target):
+        step = _to_absent(ask, terms, current, sender, facts)
+        if step is not None:
+            return step
     if target is None or not share_a_room(sender, target):
         return _refuse(ErrorCode.NOT_IN_SAME_ROOM, current)
-    if ask.cmd == "WEBRTC_OFFER" and not sender.voice:
+    if ask.cmd == _OFFER and not sender.voice:
         return _refuse(ErrorCode.NO_VOICE_PERMISSION, current)
     if not target.is_reachable:
         return _refuse(ErrorCode.TARGET_OFFLINE, current)
-    fate = negotiation.fate_of(current, ask.call, is_offer=ask.cmd == "WEBRTC_OFFER")
-    if fate is not None:
-        return _refuse(ErrorCode.NO_MATCHING_OFFER, current, fate)
     missed_on = target.session.connection if target.session.status == "away" else ConnectionId("")
     incoming = Incoming(ask.user, ask.to, target.session.id, ask.digest, facts.now, ask.session, missed_on)
+    return _judge(ask, terms, current, incoming, target)
+
+
+def _is_there(user: User | None) -> bool:
+    return user is not None and user.is_reachable
+
+
+def _judge(
+    ask: Check, terms: Terms, current: Negotiation, incoming: Incoming, target: User | None
+) -> Change[Negotiation]:
+    """Judge what may pass between these two by rules 5 to 7. A target that is None is waited for."""
+    now = incoming.now
+    fate = negotiation.fate_of(current, ask.call, is_offer=ask.cmd == _OFFER)
+    if fate is not None:
+        return _refuse(ErrorCode.NO_MATCHING_OFFER, current, fate)
     outcome = _outcome(current, ask, incoming, terms.policy)
     if isinstance(outcome, ErrorCode):
         is_answered = ask.cmd == "WEBRTC_ANSWER" and ask.call and current.established
@@ -90,21 +117,88 @@ def check(
     relay = _relay(ask, target, outcome)
     after = outcome.negotiation
     if ask.cmd in _GRANTED and after.established:
-        relay = _granting(relay, after, ask.user, facts.now)
+        relay = _granting(relay, after, ask.user, now)
     if after is current:
         return Change(relay)
-    said = _said(ask, facts.now, outcome.call)
+    said = _said(ask, now, outcome.call)
     if ask.cmd == "WEBRTC_ICE_CANDIDATE":
         return Change(relay, after, said=said, apart=_apart(ask, terms, after))
-    waiting = after.offer_of(ask.user) if ask.cmd == "WEBRTC_OFFER" else None
+    waiting = after.offer_of(ask.user) if ask.cmd == _OFFER else None
     if waiting is None:
         return Change(relay, after, said=said)
-    timer = _timer(ask, terms, waiting, facts.now)
-    look_again = None if current.is_active else _look_again(ask, relay, waiting, target.session.id)
+    timer = _timer(ask, terms, waiting, now)
+    look_again = None if current.is_active else _look_again(ask, relay, waiting, incoming.session)
     older = negotiation.replaced_unheard(current, incoming)
     if older is not None:
         said = (*said, Replaced(ask.to, older, ask.digest))
     return Change(relay, after, timer=timer, said=said, look_again=look_again)
+
+
+def _to_absent(
+    ask: Check, terms: Terms, current: Negotiation, sender: User, facts: Facts
+) -> Step[Negotiation] | None:
+    """Judge a signal to somebody who is not there, but is or may be waited for; None: it is refused.
+
+    An offer may be kept if there is nothing between the two, or it is kept already. Its frame is asked for
+    only then.
+    """
+    is_awaited = current.waits_for(ask.to)
+    if ask.cmd != _OFFER:
+        incoming = Incoming(ask.user, ask.to, NO_SESSION, ask.digest, facts.now, ask.session)
+        return _judge(ask, _holding(terms), current, incoming, None) if is_awaited else None
+    if not is_awaited and (current.is_active or not terms.wake_window_s):
+        return None
+    if Keys.standing(ask.to) not in facts.read:
+        return LookAt((Keys.standing(ask.to),))
+    if not may_wake(sender, ask.to, facts):
+        return None
+    if not sender.voice:
+        return _refuse(ErrorCode.NO_VOICE_PERMISSION, current)
+    fate = negotiation.fate_of(current, ask.call, is_offer=True)
+    if fate is not None:
+        return _refuse(ErrorCode.NO_MATCHING_OFFER, current, fate)
+    if not ask.frame:
+        return _asking_for_frame(ask, current)
+    until = current.kept_until or facts.now + int(terms.wake_window_s * 1000)
+    wait = Await(ask.user, ask.to, until)
+    if facts.prepared != wait:
+        return wait
+    if not facts.is_noted:
+        return _refuse(ErrorCode.TARGET_OFFLINE, current)
+    incoming = Incoming(ask.user, ask.to, NO_SESSION, ask.digest, facts.now, ask.session)
+    return _kept(ask, terms, negotiation.keep(current, incoming, until), facts.now)
+
+
+def _holding(terms: Terms) -> Terms:
+    """Hold what cannot be forwarded: whom it is for is not there."""
+    return terms._replace(policy="hold") if terms.policy == "forward" else terms
+
+
+def _asking_for_frame(ask: Check, current: Negotiation) -> Change[Negotiation]:
+    """Refuse an offer for now: a router that knows of it asks again, with the frame."""
+    wants_frame = ask.sends_frame and not ask.frame
+    return Change(Refused(ErrorCode.TARGET_OFFLINE.name, call=current.call, wants_frame=wants_frame))
+
+
+def _kept(ask: Check, terms: Terms, outcome: Outcome, now: int) -> Change[Negotiation]:
+    """Keep an offer, with its frame apart, and look once more at whom it is for."""
+    after = outcome.negotiation
+    waiting = after.offer_of(ask.user)
+    assert waiting is not None  # it is the one that is kept
+    left_s = max(0, waiting.kept_until - now) / 1000
+    return Change(
+        Relay("held", (), call=outcome.call, target="away", tells=True, kept_s=left_s),
+        after,
+        timer=Timer(Keys.offer_timer(ask.user, ask.to, waiting.generation), max(MIN_TIMER_S, left_s)),
+        apart=_frame_apart(ask, left_s + terms.offer_timeout_s) if ask.frame else None,
+        said=_said(ask, waiting.at, outcome.call),
+        look_again=LookAgain(
+            lambda _: False,
+            functools.partial(waking.settle, ask.user, ask.to, terms.offer_timeout_s, waking.done),
+            ask.to,
+            None,
+        ),
+    )
 
 
 def _look_again(ask: Check, relay: Relay, offer: WaitingOffer, expected: SessionId) -> LookAgain:
@@ -189,13 +283,18 @@ def _repeat(
 
     If it is an offer that still waits, its timer must run, and its users are looked at, too.
     """
-    relay = _relay(ask, target, negotiation.replay(current, known, ask.to, facts.now))
+    outcome = negotiation.replay(current, known, ask.to, facts.now)
+    waiting = current.offer_of(ask.user)
+    if waiting is not None and waiting.digest == ask.digest and waiting.kept_until:
+        if ask.sends_frame and not ask.frame:
+            return _asking_for_frame(ask, current)
+        return msgspec.structs.replace(_kept(ask, terms, outcome, facts.now), record=None)
+    relay = _relay(ask, target, outcome)
     said = _said(ask, known.at, known.call)
     if known.ack == "held":
         return Change(relay, said=said, apart=_apart(ask, terms, current))
     if ask.cmd in _GRANTED and current.established and current.call == known.call:
         relay = _granting(relay, current, ask.user, facts.now)
-    waiting = current.offer_of(ask.user)
     if waiting is None or waiting.digest != ask.digest:
         return Change(relay, said=said)
     timer = _timer(ask, terms, waiting, facts.now)
@@ -238,7 +337,7 @@ def _relay(ask: Check, target: User | None, outcome: Outcome) -> Relay:
         call = NO_CALL if out.call == outcome.call else out.call
         deliveries.append(Delivery(out.to, out.session, out.frame, call))
     relay = Relay(outcome.ack, tuple(deliveries), call=outcome.call, releases=tuple(releases))
-    if ask.cmd != "WEBRTC_OFFER" or target is None or target.session.status == "offline":
+    if ask.cmd != _OFFER or target is None or target.session.status == "offline":
         return relay
     return msgspec.structs.replace(relay, target=target.session.status, tells=tells)
 
@@ -271,7 +370,12 @@ def _apart(ask: Check, terms: Terms, stored: Negotiation) -> Apart | None:
     """
     if not negotiation.kept_apart(stored, ask.user, ask.digest):
         return None
-    return Apart(Keys.held(ask.user, ask.to, ask.digest), terms.offer_timeout_s + KEPT_APART_S, ask.frame)
+    return _frame_apart(ask, terms.offer_timeout_s + terms.wake_window_s)
+
+
+def _frame_apart(ask: Check, wanted_s: float) -> Apart:
+    """Store a frame apart until it is wanted no more, and no retry can ask for it."""
+    return Apart(Keys.held(ask.user, ask.to, ask.digest), wanted_s + KEPT_APART_S, ask.frame)
 
 
 def _refuse(error: ErrorCode, current: Negotiation, fate: CallFate | Literal[""] = "") -> Change[Negotiation]:

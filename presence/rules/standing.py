@@ -78,6 +78,17 @@ def standing_of(user: UserId, facts: Facts) -> Standing:
         return NONE
 
 
+def may_wake(caller: User, callee: UserId, facts: Facts) -> bool:
+    """Whether a user may be waited for by this caller: it is given a room of the caller's, and not banned.
+
+    Its standing is among what was read.
+    """
+    standing = standing_of(callee, facts)
+    return not standing.is_banned(facts.now) and any(
+        room in caller.rooms and not standing.is_out_of(room, facts.now) for room in standing.given
+    )
+
+
 def kept_s(standing: Standing, now: int) -> float | None:
     """Say for how long a standing has to be kept, in seconds; None: for good; 0: it says nothing."""
     if standing.given or standing.is_silenced:

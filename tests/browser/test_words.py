@@ -12,6 +12,7 @@ from tests.browser.test_trouble import EVENTS, comes_with
 from tests.unit.client.lists import changed, listed
 from tests.unit.client.minimal_gateway import reply
 from tests.unit.client.resuming_gateways import Backend, Gateway
+from tieline.client.calls import RING_MARGIN_S
 
 NOTE: Final = """() => {
     window.states = [call.state];
@@ -34,9 +35,9 @@ async def acknowledge(backend: Backend, **told: object) -> None:
     await backend.sessions["ann"].send(answer)
 
 
-async def comes_calling(ann: Person, backend: Backend, gateway: Gateway) -> None:
+async def comes_calling(ann: Person, backend: Backend, gateway: Gateway, offer_timeout_s: float = 60) -> None:
     """Have Ann call Bob, of whom nothing is known yet."""
-    backend.welcoming = {"offerTimeout": 60}
+    backend.welcoming = {"offerTimeout": offer_timeout_s}
     backend.ignored.add("WEBRTC_INFO")
     await comes_with(ann, backend, gateway, "() => 'ann'")
     await ann.page.evaluate(NOTE)
@@ -69,6 +70,16 @@ async def test_who_is_away_is_waited_for(ann: Person, backend: Backend, gateway:
     await ann.until("() => call.state === 'calling'")
     await bob_says(backend, ringing=True)
     await went_through(ann, "calling", "waiting", "calling", "ringing")
+
+
+async def test_who_is_being_woken_is_waited_for_so_much_longer(
+    ann: Person, backend: Backend, gateway: Gateway
+) -> None:
+    await comes_calling(ann, backend, gateway, offer_timeout_s=-RING_MARGIN_S)
+    await acknowledge(backend, status="away", tells=True, keptFor=60)
+    await ann.until("() => call.state === 'waiting'")
+    await bob_says(backend, ringing=True)
+    await went_through(ann, "calling", "waiting", "ringing")
 
 
 @pytest.mark.parametrize("told", [{}, {"status": "online", "tells": False}], ids=["server", "client"])

@@ -40,7 +40,7 @@ _ENDS_RINGING: Final = frozenset(("WEBRTC_ANSWER", "WEBRTC_HANGUP"))
 class _Pair:
     """What is known of the calls with one user."""
 
-    __slots__ = ("count", "floor", "known", "live", "ringing", "rings_until", "seen")
+    __slots__ = ("count", "floor", "is_awaited", "known", "live", "ringing", "rings_until", "seen")
 
     def __init__(self) -> None:
         self.seen: OrderedDict[CallId, int] = OrderedDict()
@@ -54,6 +54,8 @@ class _Pair:
         """The newest call, unless it has ended."""
         self.ringing = NO_CALL
         self.rings_until = 0.0
+        self.is_awaited = False
+        """The user is being woken, and in no room until it comes."""
 
     def see(self, call: CallId) -> bool:
         """Number a call; returns whether it is new."""
@@ -97,17 +99,23 @@ class Calls:
         pair = self._pair(user)
         pair.known, pair.floor = NO_CALL, pair.count + 1
 
-    def acknowledged(self, user: str, kind: str, call: CallId, now: float) -> bool:
-        """Take note that a message of this client has passed; returns whether the call rings from now on."""
+    def acknowledged(self, user: str, kind: str, call: CallId, now: float, kept_for_s: float = 0.0) -> bool:
+        """Take note that a message of this client has passed; returns whether the call rings from now on.
+
+        An offer that is kept for somebody who is not there waits for so long before it is delivered.
+        """
         pair = self._pair(user)
         is_new = pair.see(call)
         if pair.age(call) >= pair.age(pair.known):
             pair.known = call
-        return self._ring(pair, call, kind, now, is_new=is_new)
+        if kind == "WEBRTC_OFFER":
+            pair.is_awaited = kept_for_s > 0
+        return self._ring(pair, call, kind, now + kept_for_s, is_new=is_new)
 
     def heard(self, event: SignalEvent, now: float) -> bool:
         """Take note of an event that has come; returns whether the call rings from now on."""
         pair = self._pair(event.sender)
+        pair.is_awaited = False
         is_new = pair.see(event.call)
         return self._ring(pair, event.call, _KINDS[type(event)], now, is_new=is_new)
 
@@ -137,8 +145,9 @@ class Calls:
         return None if pair is None or pair.ringing != call else pair.rings_until
 
     def live(self) -> list[tuple[str, CallId]]:
-        """List the calls that have not ended, with whom each is."""
-        return [(user, pair.live) for user, pair in self._pairs.items() if pair.live]
+        """List the calls that have not ended, with whom each is, but for users who are being woken."""
+        pairs = self._pairs.items()
+        return [(user, pair.live) for user, pair in pairs if pair.live and not pair.is_awaited]
 
     def give_up(self, user: str, call: CallId) -> None:
         """Let a call be over, and ring no more."""

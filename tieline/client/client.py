@@ -26,7 +26,8 @@ from tieline.wire.ids import NO_CALL, CallId, RoomId
 from tieline.wire.replies import IceServerList, Roster, TokenRefreshed, Welcome
 
 Ack = Literal["relayed", "held"]
-"""What became of a message: on its way to the target, or kept until the target has answered."""
+"""What became of a message: on its way to the target, or kept until the target has answered; of an offer,
+kept until the target is there."""
 
 _ACKS: Final = frozenset(("relayed", "held"))
 
@@ -125,7 +126,8 @@ class Client:
     async def call(self, to: str, description: object, *, of_call: str = "") -> Ack | None:
         """Offer a voice connection to a user; `description` is any JSON, usually `{type, sdp}`.
 
-        With `of_call` the offer is only meant for that call, to negotiate it anew.
+        With `of_call` the offer is only meant for that call, to negotiate it anew. "held": the user is not
+        there, and is being woken; the call rings when it comes, and is over in time if it does not.
 
         With acks, returns when the message is safe, over however many connections that takes. Without,
         returns None when it is written, and a refusal comes later as an `ErrorEvent`; it may be lost with
@@ -184,7 +186,7 @@ class Client:
         reply = await (self._insist(request, to) if self._insist_s > 0 else self._deliver(request))
         if reply is None or reply.ack not in _ACKS:
             raise Unreadable(f"{reply.ack if reply else None!r} is no ack of {cmd}")
-        dispatcher.acknowledged(to, cmd, reply.call or call)
+        dispatcher.acknowledged(to, cmd, reply.call or call, reply.kept_for)
         return cast("Ack", reply.ack)
 
     async def _insist(self, request: PendingRequest, to: str) -> Reply | None:

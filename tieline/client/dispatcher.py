@@ -144,11 +144,14 @@ class Dispatcher:
         if self.calls is not None and isinstance(event, SignalEvent) and event.call:
             self.calls.read(event)
 
-    def acknowledged(self, to: str, cmd: str, call: CallId) -> None:
-        """Take note of the call to which a message of this client belongs, which has passed."""
+    def acknowledged(self, to: str, cmd: str, call: CallId, kept_for_s: float = 0.0) -> None:
+        """Take note of the call to which a message of this client belongs, which has passed.
+
+        An offer may be kept for so long until it is delivered.
+        """
         if self.calls is None or not call:
             return
-        if self.calls.acknowledged(to, cmd, call, asyncio.get_running_loop().time()):
+        if self.calls.acknowledged(to, cmd, call, asyncio.get_running_loop().time(), kept_for_s):
             self._ring(UserId(to), call)
 
     def _ring(self, user: UserId, call: CallId) -> None:

@@ -52,6 +52,8 @@ class Reply(msgspec.Struct, frozen=True):
     """In a WELCOME: up to where the session has had everything. None: the server names no places."""
     call: CallId = NO_CALL
     """Of an ack: the call that the message belongs to."""
+    kept_for: float = msgspec.field(name="keptFor", default=0.0)
+    """Of the ack of an offer: for how long it is kept, in seconds, for somebody who is to be woken."""
 
 
 class RoomBatch(msgspec.Struct, frozen=True):

@@ -25,6 +25,7 @@ MemberKind = Literal["member.joined", "member.left", "member.away", "member.back
 
 CallKind = Literal[
     "call.offered",
+    "call.waking",
     "call.ringing",
     "call.answered",
     "call.established",
@@ -39,6 +40,7 @@ KINDS: Final[tuple[str, ...]] = (
     "member.away",
     "member.back",
     "call.offered",
+    "call.waking",
     "call.ringing",
     "call.answered",
     "call.established",
@@ -74,6 +76,8 @@ class Call(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """From the offer to the answer."""
     duration_seconds: float | None = None
     """From the answer to the end."""
+    until: int | None = None
+    """Of `call.waking`: the end of the time in which the callee is waited for."""
 
 
 class CloudEvent(msgspec.Struct, frozen=True):

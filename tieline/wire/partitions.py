@@ -51,7 +51,7 @@ class Partitions:
             named = tokens[:2]
         elif kind == "session" and (tokens[0] == "*" or "*" not in tokens):
             named = tokens[1:2]
-        elif kind in ("user", "away", "standing", "room", "given"):
+        elif kind in ("user", "away", "standing", "wake", "room", "given"):
             named = tokens[:1]
         else:
             return FIRST

@@ -204,6 +204,7 @@ class Ack(Success, frozen=True, kw_only=True):
     call: str | msgspec.UnsetType = msgspec.UNSET
     status: str | msgspec.UnsetType = msgspec.UNSET
     tells: bool | msgspec.UnsetType = msgspec.UNSET
+    kept_for: float | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="keptFor")
 
 
 class Error(msgspec.Struct, frozen=True, kw_only=True):
@@ -261,10 +262,12 @@ def ack(
     status: str = "",
     *,
     tells: bool = False,
+    kept_s: float = 0.0,
 ) -> bytes:
     """Encode the ack for a sender that asked for acks: its message is safe. `call`: which it belongs to.
 
-    That of an offer says also the `status` of its target, and whether that one `tells` when it rings.
+    That of an offer says also the `status` of its target, and whether that one `tells` when it rings; of one
+    that is kept for a target to be woken, for how long it is.
     """
     told = Ack(
         request_id=request_id,
@@ -274,6 +277,7 @@ def ack(
         call=call or msgspec.UNSET,
         status=status or msgspec.UNSET,
         tells=tells if status else msgspec.UNSET,
+        kept_for=kept_s or msgspec.UNSET,
     )
     return _encoder.encode(told)
 

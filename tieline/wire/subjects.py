@@ -355,6 +355,11 @@ class Keys:
         return f"given.{token(room)}.*"
 
     @staticmethod
+    def wake(user: UserId) -> str:
+        """Who waits for a user to be woken, and for whom the user waits: an index of kept offers."""
+        return f"wake.{token(user)}"
+
+    @staticmethod
     def once(name: str) -> str:
         """How a change of that name was answered."""
         return f"once.{token(name)}"
@@ -385,6 +390,7 @@ class Keys:
             Keys.probe(),
             "standing.*",
             "given.*.*",
+            "wake.*",
             "once.*",
         )
 

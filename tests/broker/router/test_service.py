@@ -57,7 +57,28 @@ async def test_presence_is_shown_the_frame_of_a_candidate_alone(
     check = codec.decode_presence_request((await routing.checks.next()).data)
     shown = said(cmd, signal()) if is_shown else b""
     asked = Check(ALICE, SESSION, BOB, cmd, digest_of(b"frame", cmd), shown, connection=ConnectionId(""))
-    assert check == asked
+    assert check == msgspec.structs.replace(asked, sends_frame=True)
+
+
+async def test_the_frame_of_an_offer_is_shown_if_presence_wants_it(routing: Routing) -> None:
+    offer = said(OFFER, signal())
+    wanting = Refused("TARGET_OFFLINE", wants_frame=True)
+    routing.verdict = lambda check: Relay("held", (), kept_s=30.0) if check.frame else wanting
+
+    routing.signal(OFFER, signal())
+
+    assert await routing.answer() == [(0, Accepted("held", kept_s=30.0))]
+    checks = [codec.decode_presence_request((await routing.checks.next()).data) for _ in range(2)]
+    assert [check.frame for check in checks if isinstance(check, Check)] == [b"", offer]
+
+
+async def test_a_presence_that_goes_on_wanting_the_frame_has_refused(routing: Routing) -> None:
+    wanting = Refused("TARGET_OFFLINE", wants_frame=True)
+    routing.verdict = lambda _: wanting
+
+    routing.signal(OFFER, signal())
+
+    assert await routing.answer() == [(0, wanting)]
 
 
 @pytest.mark.parametrize("verdict", [Refused("TARGET_OFFLINE"), SessionGone(replaced=True)])

@@ -115,6 +115,23 @@ def test_a_new_call_rings_a_while_longer_than_its_offer_waits(calls: Calls) -> N
     assert calls.rings_until(CAT, SECOND) == 7 + WAITS_S + RING_MARGIN_S
 
 
+def test_who_is_being_woken_is_waited_for_and_then_rung(calls: Calls) -> None:
+    assert calls.acknowledged(BOB, OFFER, FIRST, 7, 45)
+    assert calls.rings_until(BOB, FIRST) == 7 + 45 + WAITS_S + RING_MARGIN_S
+    assert calls.live() == []  # who is in no room yet has not gone from one
+    calls.acknowledged(BOB, CANDIDATE, FIRST, 8)
+    assert calls.live() == []
+    calls.heard(Candidate(BOB, "c", "r", FIRST), 9)
+    assert calls.live() == [(BOB, FIRST)]
+
+
+def test_a_newer_offer_to_who_is_there_by_now_is_not_waited_for(calls: Calls) -> None:
+    calls.acknowledged(BOB, OFFER, FIRST, 7, 45)
+    calls.acknowledged(BOB, OFFER, FIRST, 8)
+    assert calls.live() == [(BOB, FIRST)]
+    assert calls.rings_until(BOB, FIRST) == 8 + WAITS_S + RING_MARGIN_S
+
+
 def test_a_newer_offer_of_the_same_call_lets_it_ring_longer(calls: Calls) -> None:
     assert calls.heard(offered(FIRST), 0)
     assert not calls.heard(offered(FIRST), 30)

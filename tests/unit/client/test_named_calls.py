@@ -49,12 +49,13 @@ class NamingGateway(MinimalGateway):
         """Wait for her next message."""
         return await within(self.unanswered.get())
 
-    async def acknowledge(self, saying: Awaitable[object], call: str = "") -> str | None:
+    async def acknowledge(self, saying: Awaitable[object], call: str = "", kept_for: float = 0) -> str | None:
         """Acknowledge what she says; returns which call she says it is about."""
+        told = {"ack": "held", "keptFor": kept_for} if kept_for else {"ack": "relayed"}
         async with asyncio.TaskGroup() as tasks:
             said = tasks.create_task(_await(saying))
             frame = await self.heard()
-            await self.send("ann", reply(frame, None, ack="relayed", **({"call": call} if call else {})))
+            await self.send("ann", reply(frame, None, **told, **({"call": call} if call else {})))
             await within(said)
         named: str | None = frame["data"].get("call")
         return named
@@ -107,6 +108,14 @@ async def test_ones_own_offer_names_no_call_and_what_follows_does() -> None:
         assert await gateway.acknowledge(ann.call("bob", {}), "call-2") is None
         assert await gateway.acknowledge(ann.hangup("bob", of_call="call-1")) == "call-1"
         assert await gateway.acknowledge(ann.hangup("bob", of_call="")) is None
+
+
+async def test_who_is_being_woken_rings_for_so_much_longer() -> None:
+    gateway = NamingGateway(ENDS_AT_ONCE)
+    async with ann_at(gateway) as ann:
+        await gateway.acknowledge(ann.call("bob", {}), "call-1", kept_for=60)
+        await gateway.says("ANSWER", "call-1", sdp="2")
+        assert isinstance(await read(ann), Answer)
 
 
 async def test_without_acks_ones_own_call_has_no_name_before_it_is_heard_of() -> None:

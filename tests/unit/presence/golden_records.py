@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from presence.records import encode, entry_in, negotiation_in, user_in
-from presence.rules import standing
+from presence.rules import standing, waking
 from presence.rules.effects import (
     CallEnded,
     Changed,
@@ -23,11 +23,13 @@ from presence.rules.effects import (
     SessionBegan,
     SessionEnded,
     StatusChanged,
+    Woken,
 )
 from presence.rules.fact import CallFact, Course, MemberFact
 from presence.rules.negotiated import HeldCandidate, Negotiation, Remembered, WaitingOffer, apart
 from presence.rules.standing import Standing
 from presence.rules.user import Grant, Membership, Owed, RosterEntry, Session, User
+from presence.rules.waking import Wait, Waits
 from presence.store import Record
 from tests.support.golden import Codec, Golden, Sample
 from tieline.wire.ids import (
@@ -52,6 +54,7 @@ CALL = CallId("0123456789abcdef")
 AT = 1_700_000_000_000
 
 USER, NEGOTIATION, ENTRY, STANDING = "user", "negotiation", "roster entry", "standing"
+WAITS = "waits"
 
 SAMPLES: Final = (
     Sample(
@@ -238,6 +241,25 @@ SAMPLES: Final = (
         Negotiation(offers=(WaitingOffer(ALICE, OFFER, AT, CONNECTION),)),
     ),
     Sample(
+        "an offer that is kept",
+        NEGOTIATION,
+        Negotiation(
+            offers=(WaitingOffer(ALICE, OFFER, AT, kept_until=AT + 9),),
+            facts=(CallFact("call.waking", AT, CALL, ALICE, offered_at=AT, until=AT + 9),),
+        ),
+    ),
+    Sample(
+        "a kept offer that is to be sent",
+        NEGOTIATION,
+        Negotiation(pending=(Woken(BOB, HIS, ALICE, OFFER, CALL),)),
+    ),
+    Sample("nobody waits", WAITS, Waits()),
+    Sample(
+        "who waits for a user, and for whom it waits",
+        WAITS,
+        Waits((Wait(BOB, AT),), (Wait(ALICE, AT + 1), Wait(BOB, AT + 2))),
+    ),
+    Sample(
         "a call of two sessions",
         NEGOTIATION,
         Negotiation(True, call=CALL, sessions=((ALICE, HERS), (BOB, HIS))),
@@ -288,6 +310,7 @@ GOLDEN: Final = Golden(
         NEGOTIATION: Codec(encode, read_by(negotiation_in)),
         ENTRY: Codec(encode, read_by(entry_in)),
         STANDING: Codec(encode, standing.read),
+        WAITS: Codec(encode, waking.read),
     },
     samples=SAMPLES,
 )

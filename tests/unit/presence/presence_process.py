@@ -13,6 +13,7 @@ from presence.change_loop import ToldUntil
 from presence.changes import Changes
 from presence.entitlement import Entitlement
 from presence.gateways import Gateways
+from presence.kept_offers import KeptOffers
 from presence.listeners import Listeners
 from presence.memory import Memory
 from presence.moderation import Moderation
@@ -45,7 +46,7 @@ from tests.unit.presence.lifetime import (
 )
 from tieline.runtime.requests import NoAnswer
 from tieline.wire.digests import digest
-from tieline.wire.ids import Address, ConnectionId, GatewayId, RoomId, SessionId, UserId
+from tieline.wire.ids import NO_CALL, Address, CallId, ConnectionId, GatewayId, RoomId, SessionId, UserId
 from tieline.wire.internal import codec
 from tieline.wire.internal.answers import Done, Refused, SessionGone
 from tieline.wire.internal.directions import PresenceReply, PresenceRequest
@@ -75,11 +76,13 @@ class PresenceProcess:
         most_waited_for: int = ENDED_AT_ONCE,
         watches: bool = False,
         judge: str = "",
+        wake_window_s: float = 0.0,
     ) -> None:
         """Make one; `watches`: it hears of each change of a user, and so keeps users.
 
-        `judge` is what its verdicts name it.
+        `judge` is what its verdicts name it. For `wake_window_s` it keeps offers to who is not there.
         """
+        self._wake_window_s = wake_window_s
         self._judge = judge
         self._entitlement = entitlement
         self._policy: CandidatePolicy = policy
@@ -115,6 +118,7 @@ class PresenceProcess:
         listeners = Listeners(store, self.clock)
         announcer = Announcer(self.recorder, SUBJECTS)
         self.old_calls = OldCalls()
+        self.kept = KeptOffers(records, self._post, OFFER_TIMEOUT_S, is_on=self._wake_window_s > 0)
         self.changes = Changes(
             records,
             rosters,
@@ -125,11 +129,12 @@ class PresenceProcess:
             self.old_calls,
             self._most_waited_for,
             self.told_until,
+            self.kept,
         )
         self.gateways = Gateways(
             records, self.changes, self._is_alive, GATEWAY_LEASE_S, RESUME_WINDOW_S, listeners
         )
-        terms = Terms(self._policy, OFFER_TIMEOUT_S)
+        terms = Terms(self._policy, OFFER_TIMEOUT_S, self._wake_window_s)
         self.second_looks = SecondLooks(records, self.changes.end_offered, self.mail, self.pace)
         self.operations = Operations(
             records,
@@ -166,7 +171,8 @@ class PresenceProcess:
         ask = JoinRoom(join.user, record.session.id, join.room, hears=True, connection=join.connection)
         return codec.encode(await self.ask(msgspec.structs.replace(ask, number=record.session.number)))
 
-    async def _post(self, to: Address, frame: bytes) -> None:
+    async def _post(self, to: Address, frame: bytes, call: CallId = NO_CALL) -> None:
+        del call
         self.recorder.send(SUBJECTS.user(*to), frame)
 
     async def ask(self, request: PresenceRequest) -> PresenceReply:
@@ -236,6 +242,14 @@ class PresenceProcess:
     async def signal(self, user: str, to: str, cmd: str, frame: str) -> PresenceReply:
         """Let a user send a WEBRTC message, whose bytes are `frame`."""
         return await self.ask(await self.check(user, to, cmd, frame))
+
+    async def rings(self, user: str, to: str, frame: str) -> PresenceReply:
+        """Let a user offer, by a router that asks again with the frame if it is wanted."""
+        check = msgspec.structs.replace(await self.check(user, to, "OFFER", frame), sends_frame=True)
+        reply = await self.ask(check)
+        if isinstance(reply, Refused) and reply.wants_frame:
+            reply = await self.ask(msgspec.structs.replace(check, frame=frame.encode()))
+        return reply
 
     async def check(self, user: str, to: str, cmd: str, frame: str) -> Check:
         """What a router asks about such a message."""

@@ -20,17 +20,21 @@ from tests.unit.presence.requests import opening, registering
 from tests.unit.presence.rules.frames import NOW
 from tieline.wire.digests import digest
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
+from tieline.wire.internal.backend import AddMember, RemoveMember
 from tieline.wire.internal.codec import decode_close_session
 from tieline.wire.internal.rooms import JoinRoom, LeaveRoom
 from tieline.wire.internal.sessions import EndSession, KeepLease, OpenSession, Regrant
 from tieline.wire.subjects import Keys
 
-ALICE, BOB, CAROL, DAN, EVE = (UserId(name) for name in ("alice", "bob", "carol", "dan", "eve"))
+ALICE, BOB, CAROL, DAN, FRANK = (UserId(name) for name in ("alice", "bob", "carol", "dan", "frank"))
 ALICES, BOBS, CAROLS = ConnectionId("alice-c1"), SessionId("bob-s1"), SessionId("carol-s1")
 G1 = GatewayId("g1")
 HALL, CELLAR, ATTIC = RoomId("hall"), RoomId("cellar"), RoomId("attic")
 
 Act = Callable[[PresenceProcess], Awaitable[object]]
+
+
+WAKE_WINDOW_S: Final = 40.0
 
 
 async def nobody(process: PresenceProcess) -> None:
@@ -81,6 +85,25 @@ async def all_on_one_gateway(process: PresenceProcess) -> None:
     await process.gateways.keep_lease(KeepLease(G1))
 
 
+async def frank_may_be_woken(process: PresenceProcess) -> None:
+    """Frank is a member of the hall by the backend's word, and not there."""
+    await everybody(process)
+    await process.ask(AddMember("frank", 60.0, FRANK, HALL))
+
+
+async def frank_is_waited_for(process: PresenceProcess) -> None:
+    """Two have rung him, and their offers are kept."""
+    await frank_may_be_woken(process)
+    for caller in ("alice", "dan"):
+        await process.rings(caller, "frank", f"offer of {caller} to frank")
+    await process.signal("dan", "frank", "ICE_CANDIDATE", "candidate to frank")
+
+
+def rings(user: str, to: str, frame: str) -> Act:
+    """Let somebody offer, by a router that sends the frame if it is wanted."""
+    return lambda process: process.rings(user, to, frame)
+
+
 def opens(ask: OpenSession) -> Act:
     """Let somebody connect."""
     return lambda process: process.ask(ask)
@@ -118,6 +141,12 @@ async def an_offer_expires(process: PresenceProcess) -> None:
     """Carol's offer has waited long enough."""
     waiting = WaitingOffer(CAROL, digest(b"offer of carol"), NOW + 20_000)
     await process.expire(CAROL, ALICE, waiting.generation)
+
+
+async def a_kept_offer_expires(process: PresenceProcess) -> None:
+    """Dan's offer to Frank was kept for long enough."""
+    kept = WaitingOffer(DAN, digest(b"offer of dan to frank"), NOW + 20_000)
+    await process.expire(DAN, FRANK, kept.generation)
 
 
 async def a_lease_runs_out(process: PresenceProcess) -> None:
@@ -188,6 +217,20 @@ SCENES: Final[dict[str, tuple[Act, Act]]] = {
     ),
     "somebody hangs up": (everybody, signals("alice", "bob", "HANGUP", "hangup")),
     "an offer expires": (everybody, an_offer_expires),
+    "somebody rings who is not there": (frank_may_be_woken, rings("alice", "frank", "offer to frank")),
+    "somebody rings anew who is not there": (
+        frank_is_waited_for,
+        rings("alice", "frank", "another to frank"),
+    ),
+    "somebody comes who is waited for": (
+        frank_is_waited_for,
+        opens(opening("frank", "hall", gateway="g2")),
+    ),
+    "nobody has come": (frank_is_waited_for, a_kept_offer_expires),
+    "who is waited for is removed": (
+        frank_is_waited_for,
+        lambda process: process.ask(RemoveMember("removed", 60.0, FRANK, HALL)),
+    ),
     "a gateway dies": (all_on_one_gateway, a_lease_runs_out),
 }
 
@@ -208,7 +251,7 @@ async def outcome_of(
     The outcome is that of all acts, but for the answer, which is the last one's. Also returns how many
     effects the first act had.
     """
-    process = PresenceProcess(most_waited_for=most_waited_for)
+    process = PresenceProcess(most_waited_for=most_waited_for, wake_window_s=WAKE_WINDOW_S)
     await before(process)
     process.recorder.sent.clear()
     process.life.begin(dies_after)

@@ -19,6 +19,7 @@ from presence.rules.effects import (
     SessionEnded,
     StatusChanged,
     UserEffect,
+    Woken,
     is_cheap,
 )
 from tests.unit.presence.carrying_out import (
@@ -36,8 +37,9 @@ from tests.unit.presence.carrying_out import (
 )
 from tests.unit.presence.lifetime import Sent
 from tests.unit.presence.presence_process import PresenceProcess
-from tests.unit.presence.rules.frames import NOW
-from tieline.wire.ids import ConnectionId
+from tests.unit.presence.rules.frames import NOW, named
+from tieline.wire.ids import CallId, ConnectionId
+from tieline.wire.subjects import Keys
 
 USER_EFFECTS: Final[tuple[UserEffect, ...]] = (
     Changed(ALICE),
@@ -55,6 +57,7 @@ USER_EFFECTS: Final[tuple[UserEffect, ...]] = (
 CALL_EFFECTS: Final[tuple[CallEffect, ...]] = (
     HangUp(BOB, HIS, ALICE, "left", "cause"),
     CallEnded(NOW, ALICE, BOB, "left"),
+    Woken(BOB, HIS, ALICE, named("kept offer"), CallId("call")),
 )
 
 
@@ -77,6 +80,7 @@ async def test_an_effect_carried_out_again_is_the_very_same(effect: UserEffect) 
 @pytest.mark.parametrize("effect", CALL_EFFECTS, ids=lambda effect: type(effect).__name__)
 async def test_an_effect_of_a_call_carried_out_again_is_the_very_same(effect: CallEffect) -> None:
     process = await with_both()
+    await process.store.put(Keys.held(ALICE, BOB, named("kept offer")), b"kept offer", 60.0)
     sent: list[list[Sent]] = []
     for _ in range(2):
         await carry_out_of_call(process, effect)

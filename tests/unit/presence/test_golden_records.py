@@ -14,6 +14,7 @@ from presence.rules import effects
 from presence.rules.negotiated import HeldCandidate, Negotiation, Remembered, WaitingOffer
 from presence.rules.standing import Standing
 from presence.rules.user import Membership, RosterEntry, Session, User
+from presence.rules.waking import Wait, Waits
 from tests.support.golden import how_to_write, problems, rendered, unsampled
 from tests.unit.presence.golden_records import GOLDEN
 from tests.unit.presence.presence_process import PresenceProcess
@@ -33,6 +34,8 @@ RECORDS: Final = (
     HeldCandidate,
     Remembered,
     Standing,
+    Wait,
+    Waits,
 )
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from presence.settings import PresenceSettings, tokens_of
+from presence.settings import PresenceSettings, demand_events, tokens_of
 from tests.unit.presence.rules.frames import NOW
 from tests.unit.verification.issuer import EC
 from tieline.runtime.settings import SettingsError, read_settings
@@ -28,11 +28,20 @@ def test_each_setting_is_read() -> None:
         ("OFFER_TIMEOUT", "soon"),
         ("ROOM_MAX_MEMBERS", "0"),
         ("CANDIDATES", "drop"),
+        ("WAKE_WINDOW", "-1"),
+        ("WAKE_WINDOW", "3601"),
     ],
 )
 def test_an_unusable_setting_is_named(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"TIELINE_{name}"):
         settings(**{name: value})
+
+
+def test_offers_are_kept_only_where_somebody_is_told_whom_to_wake() -> None:
+    demand_events(settings())
+    demand_events(settings(WAKE_WINDOW="30", EVENTS="on"))
+    with pytest.raises(SettingsError, match="TIELINE_EVENTS"):
+        demand_events(settings(WAKE_WINDOW="30"))
 
 
 @pytest.mark.parametrize("mode", ["", "off"])

@@ -6,6 +6,7 @@ from presence.rules.negotiated import WaitingOffer
 from tests.unit.presence.presence_process import PresenceProcess
 from tests.unit.presence.requests import opening
 from tests.unit.presence.rules.frames import NOW
+from tests.unit.presence.waking_process import comes, kept, time_passes, with_alice
 from tieline.metrics import REGISTRY
 from tieline.wire.digests import digest
 from tieline.wire.ids import SessionId, UserId
@@ -25,7 +26,12 @@ class Counted:
                 f"{sample.name} {' '.join(sample.labels.values())}": int(sample.value)
                 for family in REGISTRY.collect()
                 if family.name
-                in ("tieline_negotiations", "tieline_held_candidates", "tieline_answer_seconds")
+                in (
+                    "tieline_negotiations",
+                    "tieline_held_candidates",
+                    "tieline_answer_seconds",
+                    "tieline_kept_offers",
+                )
                 for sample in family.samples
                 if not sample.name.endswith(("_created", "_bucket", "_sum"))
             }
@@ -94,3 +100,31 @@ async def test_a_refused_signal_is_no_step() -> None:
     counted = Counted()
     await process.signal("alice", "bob", "ANSWER", "no offer of bob's")
     assert counted.since() == {}
+
+
+async def test_an_offer_that_is_kept_until_its_target_comes() -> None:
+    counted = Counted()
+    process = await with_alice()
+    await kept(process)
+    await comes(process)
+    await process.signal("bob", "alice", "ANSWER", "answer")
+    assert counted.since() == {
+        "negotiations begun": 1,
+        "kept_offers kept": 1,
+        "kept_offers delivered": 1,
+        "negotiations established": 1,
+        "answer_seconds_count": 1,
+    }
+
+
+async def test_an_offer_that_is_kept_in_vain() -> None:
+    counted = Counted()
+    process = await with_alice()
+    await kept(process)
+    await time_passes(process)
+    assert counted.since() == {
+        "negotiations begun": 1,
+        "kept_offers kept": 1,
+        "kept_offers ended": 1,
+        "negotiations unanswered": 1,
+    }

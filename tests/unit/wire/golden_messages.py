@@ -102,6 +102,7 @@ SAMPLES: Final = (
             (3, Accepted("relayed", 4096)),
             (3, Accepted("relayed", 0, CALL)),
             (3, Accepted("relayed", 0, CALL, "away", tells=True)),
+            (3, Accepted("held", 0, CALL, "away", tells=True, kept_s=45.5)),
             (3, Refused("INTERNAL")),
             (3, Refused("NO_MATCHING_OFFER", "replaced", CALL)),
             (127, SessionGone(replaced=False)),
@@ -110,6 +111,11 @@ SAMPLES: Final = (
     ),
     Sample("a candidate to be judged", REQUEST, Check(ALICE, HERS, BOB, CANDIDATE, DIGEST, FRAME)),
     Sample("an offer to be judged", REQUEST, Check(ALICE, HERS, BOB, "WEBRTC_OFFER", DIGEST, b"")),
+    Sample(
+        "an offer of which the frame may be asked for",
+        REQUEST,
+        Check(ALICE, HERS, BOB, "WEBRTC_OFFER", DIGEST, FRAME, sends_frame=True),
+    ),
     Sample("an offer of a call", REQUEST, Check(ALICE, HERS, BOB, "WEBRTC_OFFER", DIGEST, b"", CALL)),
     Sample(
         "a session to be resumed",
@@ -229,6 +235,12 @@ SAMPLES: Final = (
         REPLY,
         Relay("relayed", (Delivery(ALICE, HERS, FRAME, EARLIER), Delivery(BOB, HIS, None)), call=CALL),
     ),
+    Sample(
+        "an offer that is kept",
+        REPLY,
+        Relay("held", (), call=CALL, target="away", tells=True, kept_s=45.5),
+    ),
+    Sample("the frame is wanted", REPLY, Refused("TARGET_OFFLINE", wants_frame=True)),
     Sample("a refusal", REPLY, Refused("NOT_IN_SAME_ROOM")),
     Sample("a refusal of what is about an earlier call", REPLY, Refused("NO_MATCHING_OFFER", "ended", CALL)),
     Sample("a session that was replaced", REPLY, SessionGone(replaced=True)),

@@ -46,6 +46,7 @@ def test_all_that_is_about_a_user_is_in_one_partition(text: str) -> None:
         Keys.lease_timer(GATEWAY, at),
         Keys.sessions_of(GATEWAY, at),
         Keys.standing(user),
+        Keys.wake(user),
     ):
         assert FOUR.of_key(key) == at
 

@@ -121,6 +121,7 @@ def test_every_key_is_of_a_kind_that_may_be_written() -> None:
         Keys.probe(),
         Keys.standing(user),
         Keys.given(room, user),
+        Keys.wake(user),
         Keys.once("0a"),
     )
     kinds = [re.compile(re.escape(kind).replace(r"\*", "[^.]+")) for kind in Keys.kinds()]

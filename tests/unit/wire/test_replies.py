@@ -41,6 +41,8 @@ def test_an_ack_and_a_refusal_name_the_call_where_one_is_given() -> None:
     assert replies.ack("r-1", "WEBRTC_OFFER", "relayed", "0123").decode() == (
         HEAD % "WEBRTC_OFFER" + 'null,"ack":"relayed","call":"0123"}'
     )
+    kept = replies.ack("r-1", "WEBRTC_OFFER", "held", "0123", "away", tells=True, kept_s=45.0).decode()
+    assert kept.endswith('"ack":"held","call":"0123","status":"away","tells":true,"keptFor":45.0}')
     refusal = replies.error(
         "r-1", "WEBRTC_ANSWER", ErrorCode.NO_MATCHING_OFFER, fate="replaced", call="0123"
     ).decode()

@@ -61,6 +61,7 @@ BUILDERS: dict[str, tuple[Callable[[str], str], tuple[int, ...]]] = {
     "Keys.pairs_of, the first": (lambda text: Keys.pairs_of(UserId(text))[0], (1,)),
     "Keys.pairs_of, the second": (lambda text: Keys.pairs_of(UserId(text))[1], (2,)),
     "Keys.standing": (lambda text: Keys.standing(UserId(text)), (1,)),
+    "Keys.wake": (lambda text: Keys.wake(UserId(text)), (1,)),
     "Keys.given, the room": (lambda text: Keys.given(RoomId(text), PLAIN), (1,)),
     "Keys.given, the user": (lambda text: Keys.given(RoomId("plain"), UserId(text)), (2,)),
     "Keys.given_in": (lambda text: Keys.given_in(RoomId(text)), (1,)),

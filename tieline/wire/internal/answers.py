@@ -22,6 +22,8 @@ class Refused(Message, frozen=True, array_like=True, tag=True, gc=False):
     """What has become of the call that the signal names (`CallFate`), if it is refused for that."""
     call: CallId = NO_CALL
     """The call that the two users have."""
+    wants_frame: bool = False
+    """Of an offer: ask again, with its frame, which may be kept for its target (`Check.sends_frame`)."""
 
     @property
     def refusal(self) -> ErrorCode:

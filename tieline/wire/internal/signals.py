@@ -46,6 +46,8 @@ class Accepted(Message, frozen=True, array_like=True, tag=True, gc=False):
     """See `Relay`."""
     tells: bool = False
     """See `Relay`."""
+    kept_s: float = 0.0
+    """See `Relay`."""
 
 
 class Answers(Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -66,7 +68,8 @@ class Check(Message, frozen=True, array_like=True, tag=True, gc=False):
     cmd: str
     digest: FrameDigest
     frame: bytes
-    """The frame, if it is a candidate: it may have to be held. Else empty."""
+    """The frame, if it is a candidate: it may have to be held; or an offer, if that was asked for
+    (`Refused.wants_frame`). Else empty."""
     call: CallId = NO_CALL
     """See `Signal`."""
     connection: str | None = None
@@ -77,6 +80,8 @@ class Check(Message, frozen=True, array_like=True, tag=True, gc=False):
     """See `Signal`: when nobody waits for the verdict any more, it changes nothing."""
     then: tuple[bytes, ...] = ()
     """See `Signal`: candidates that are judged after this one, in the same change."""
+    sends_frame: bool = False
+    """The router asks again with the frame of an offer, if it is told to; an older one does not."""
 
 
 class Delivery(Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -111,6 +116,8 @@ class Relay(Message, frozen=True, array_like=True, tag=True, gc=False):
     """The target's client says when it rings there: see `OpenSession`."""
     by: str = ""
     """The presence process that has judged, and may be asked by itself; empty: it may not."""
+    kept_s: float = 0.0
+    """Of an offer that is kept for a target who is not there, in seconds: for how long it is."""
 
 
 class Verdicts(Message, frozen=True, array_like=True, tag=True, gc=False):

@@ -92,6 +92,13 @@ def test_the_ack_of_an_offer_says_how_it_is_with_its_target(tells: bool) -> None
     assert answered(alice(acks=True), said) == {"ack": "relayed"}
 
 
+def test_the_ack_of_an_offer_that_is_kept_says_for_how_long() -> None:
+    said = Accepted("held", 0, CALL, "away", tells=True, kept_s=45.5)
+    told = {"ack": "held", "call": CALL, "status": "away", "tells": True, "keptFor": 45.5}
+    assert answered(alice(acks=True, calls=True), said) == told
+    assert answered(alice(acks=True), said) == {"ack": "held"}
+
+
 def test_a_status_of_a_newer_presence_is_not_passed_on() -> None:
     told = answered(alice(acks=True, calls=True), Accepted("relayed", 0, CALL, "asleep", tells=True))
     assert told == {"ack": "relayed", "call": CALL}

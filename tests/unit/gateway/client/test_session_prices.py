@@ -73,6 +73,12 @@ def test_what_comes_of_a_signal_is_charged_too(reply: RouterReply | None, price:
     assert spent(person, 0.0) == price
 
 
+def test_an_offer_that_is_kept_is_charged_more() -> None:
+    person = alice()
+    person.router_answered(signal_ask(person, OFFER), Accepted("held"))
+    assert spent(person, 0.0) == prices.OFFER + prices.KEPT
+
+
 def test_a_join_is_charged_by_the_members_who_are_told() -> None:
     person = alice()
     person.presence_answered(room_ask(person), MEMBERS)

@@ -1,9 +1,10 @@
 """The steps of a call, as operators count them: each call begins once and ends once."""
 
+import msgspec
 import pytest
 
 from presence.rules import negotiation
-from presence.rules.call_steps import Candidates, answered_offer_at, candidates, step
+from presence.rules.call_steps import Candidates, answered_offer_at, candidates, keeping, step
 from presence.rules.negotiated import NOTHING, Negotiation
 from presence.rules.negotiation import Outcome
 from tests.unit.presence.rules.frames import ALICE, BOB, NOW, answers, hangs_up, offers, trickles
@@ -53,6 +54,17 @@ ESTABLISHED = answered(WAITING)
 )
 def test_a_change_is_at_most_one_step(before: Negotiation, now: Negotiation, expected: str | None) -> None:
     assert step(before, now) == expected
+
+
+def test_an_offer_is_kept_then_delivered_or_over() -> None:
+    kept = msgspec.structs.replace(
+        WAITING, offers=(msgspec.structs.replace(WAITING.offers[0], kept_until=1),)
+    )
+    assert keeping(NOTHING, kept) == "kept"
+    assert keeping(kept, WAITING) == "delivered"
+    assert keeping(kept, hung_up(kept)) == "ended"
+    assert keeping(kept, held(kept, "candidate")) is None
+    assert keeping(NOTHING, WAITING) is None
 
 
 def test_only_an_offer_whose_time_is_up_counts_as_unanswered() -> None:

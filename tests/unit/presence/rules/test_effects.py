@@ -21,12 +21,13 @@ from presence.rules.effects import (
     SessionEnded,
     StatusChanged,
     UserEffect,
+    Woken,
     is_cheap,
 )
 from presence.rules.negotiated import Negotiation
 from presence.rules.user import User
 from tests.unit.presence.rules.people import online
-from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
+from tieline.wire.ids import CallId, ConnectionId, FrameDigest, GatewayId, RoomId, SessionId, UserId
 
 ALICE, BOB = UserId("alice"), UserId("bob")
 SESSION, GATEWAY, HALL = SessionId("alice-s1"), GatewayId("g1"), RoomId("hall")
@@ -46,6 +47,7 @@ OF_USERS: Final[tuple[UserEffect, ...]] = (
 OF_CALLS: Final[tuple[CallEffect, ...]] = (
     HangUp(ALICE, SESSION, BOB, "timeout", "offer-1"),
     CallEnded(1000, ALICE, BOB, "timeout"),
+    Woken(ALICE, SESSION, BOB, FrameDigest(b"offer-1"), CallId("call")),
 )
 
 

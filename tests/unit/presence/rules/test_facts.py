@@ -19,17 +19,19 @@ from presence.rules.effects import (
 )
 from presence.rules.fact import CallFact, MemberFact
 from presence.rules.facts import MOST_KEPT, events_of_calls, events_of_user, keeping
-from presence.rules.negotiated import NOTHING, Negotiation
-from presence.rules.negotiation import end
+from presence.rules.negotiated import NO_SESSION, NOTHING, Negotiation
+from presence.rules.negotiation import Incoming, end, keep, wake
 from presence.rules.user import Membership, Session, User
 from tests.unit.presence.rules.frames import (
     ALICE,
     BOB,
     CALL,
     NOW,
+    SESSIONS,
     answers,
     hangs_up,
     informs,
+    named,
     offers,
     went,
 )
@@ -175,6 +177,24 @@ def test_a_call_is_offered_answered_established_and_ended_once_each() -> None:
         "answeredAt": NOW + 2000,
         "answerSeconds": 2.0,
         "durationSeconds": 7.0,
+    }
+
+
+def test_whom_to_wake_is_told_once_and_until_when() -> None:
+    incoming = Incoming(ALICE, BOB, NO_SESSION, named("offer"), NOW, SESSIONS[ALICE])
+    kept = keep(NOTHING, incoming, NOW + 40_000).negotiation
+    newer = keep(kept, incoming._replace(digest=named("newer")), NOW + 40_000).negotiation
+    told = facts_between(NOTHING, kept, newer, wake(newer, BOB, SESSIONS[BOB]))
+    assert [fact.kind for fact in told] == ["call.offered", "call.waking"]
+    record = msgspec.structs.replace(NOTHING, facts=tuple(told))
+    _, waking = events_of_calls("blue", ALICE, BOB, record)
+    assert msgspec.to_builtins(waking)["type"] == "tieline.call.waking"
+    assert msgspec.to_builtins(waking)["data"] == {
+        "caller": ALICE,
+        "callee": BOB,
+        "call": kept.call,
+        "offeredAt": NOW,
+        "until": NOW + 40_000,
     }
 
 
