@@ -37,14 +37,14 @@ class Crossing:
         await given(self.one, BOB)
         await self.one.open(opening("alice", "hall", secret="alice"))
 
-    async def cross(self, *acts: Act) -> PresenceReply:
+    async def cross(self, act: Act) -> PresenceReply:
         """Let Alice ring Bob while this happens; returns what her router is told."""
         for process in (self.one, self.other):
             process.store.lingers = uneven(self.chance)
             assert process.watch is not None
             process.watch.lags = lambda: self.chance.random() < 0.3
         ring = self.one.rings("alice", "bob", "offer")
-        reply, *_ = await asyncio.gather(ring, *(self._later(act) for act in acts))
+        reply, _ = await asyncio.gather(ring, self._later(act))
         for process in (self.one, self.other):
             process.store.lingers = None
             assert process.watch is not None
