@@ -16,6 +16,7 @@ from litestar.openapi.spec import Components, License, SecurityScheme, Tag
 from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Scope, Send
 
 from api.authority import Authority
+from api.measured import measured
 from api.problems import Refusal, on_fault, on_http_exception, on_refusal
 from api.strict_request import StrictRequest
 from tieline import __version__
@@ -47,7 +48,7 @@ a word for programs.
 
 def make_app(authority: Authority, routes: Sequence[ControllerRouterHandler]) -> ASGIApp:
     """Make the application of these routes."""
-    return ids_as_sent(_litestar(authority, routes))
+    return ids_as_sent(measured(_litestar(authority, routes)))
 
 
 def _litestar(authority: Authority, routes: Sequence[ControllerRouterHandler]) -> Litestar:
