@@ -35,6 +35,8 @@ class Course(msgspec.Struct, frozen=True, array_like=True):
     """When it was established; 0: it is not."""
     answered_by_caller: bool = False
     """The two called one another, and who called first has answered."""
+    rooms: tuple[RoomId, ...] = ()
+    """Rooms in which both were when it began, some of them where they are many."""
 
 
 class CallFact(msgspec.Struct, frozen=True, array_like=True):
@@ -52,3 +54,5 @@ class CallFact(msgspec.Struct, frozen=True, array_like=True):
     reason: str = ""
     offered_at: int = 0
     answered_at: int = 0
+    rooms: tuple[RoomId, ...] = ()
+    """See `Course`."""

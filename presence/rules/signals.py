@@ -15,7 +15,7 @@ from presence.rules.change import Apart, Change, Facts, LookAgain, Step, Timer
 from presence.rules.effects import Changed, Happening, Replaced, Said
 from presence.rules.negotiated import NOTHING, Negotiation, Remembered, WaitingOffer
 from presence.rules.negotiation import CandidatePolicy, Incoming, Outcome
-from presence.rules.user import User, gone, share_a_room
+from presence.rules.user import User, gone, share_a_room, shared_rooms
 from tieline.wire.codes import ErrorCode
 from tieline.wire.events import Happened
 from tieline.wire.ids import NO_CALL, CallId, ConnectionId, FrameDigest, SessionId, UserId
@@ -34,6 +34,9 @@ _GRANTED: Final = ("WEBRTC_ICE_CANDIDATE", "WEBRTC_ANSWER")
 MIN_TIMER_S: Final = 1.0
 """The shortest time that NATS can set a timer for."""
 
+
+MOST_ROOMS: Final = 4
+"""Rooms that a call is said to be in: two users mostly share one or two, and each event of it names them."""
 
 KEPT_APART_S: Final = RETRY_WINDOW_S + 15.0
 """How long a frame that lies apart is kept beyond the offer's time: until no retry can ask for it."""
@@ -82,7 +85,11 @@ def check(
     if fate is not None:
         return _refuse(ErrorCode.NO_MATCHING_OFFER, current, fate)
     missed_on = target.session.connection if target.session.status == "away" else ConnectionId("")
-    incoming = Incoming(ask.user, ask.to, target.session.id, ask.digest, facts.now, ask.session, missed_on)
+    is_first = ask.cmd == "WEBRTC_OFFER" and not current.is_active
+    rooms = shared_rooms(sender, target, MOST_ROOMS) if is_first else ()
+    incoming = Incoming(
+        ask.user, ask.to, target.session.id, ask.digest, facts.now, ask.session, missed_on, rooms
+    )
     outcome = _outcome(current, ask, incoming, terms.policy)
     if isinstance(outcome, ErrorCode):
         is_answered = ask.cmd == "WEBRTC_ANSWER" and ask.call and current.established

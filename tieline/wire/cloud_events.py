@@ -74,6 +74,8 @@ class Call(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """From the offer to the answer."""
     duration_seconds: float | None = None
     """From the answer to the end."""
+    rooms: tuple[RoomId, ...] = ()
+    """Rooms in which both were when it began; an offer that was refused names none."""
 
 
 class CloudEvent(msgspec.Struct, frozen=True):

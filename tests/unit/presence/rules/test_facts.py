@@ -20,7 +20,7 @@ from presence.rules.effects import (
 from presence.rules.fact import CallFact, MemberFact
 from presence.rules.facts import MOST_KEPT, events_of_calls, events_of_user, keeping
 from presence.rules.negotiated import NOTHING, Negotiation
-from presence.rules.negotiation import end
+from presence.rules.negotiation import end, offer
 from presence.rules.user import Membership, Session, User
 from tests.unit.presence.rules.frames import (
     ALICE,
@@ -31,6 +31,7 @@ from tests.unit.presence.rules.frames import (
     hangs_up,
     informs,
     offers,
+    said,
     went,
 )
 from tieline.wire.codes import ErrorCode
@@ -176,6 +177,21 @@ def test_a_call_is_offered_answered_established_and_ended_once_each() -> None:
         "answerSeconds": 2.0,
         "durationSeconds": 7.0,
     }
+
+
+def test_every_event_of_a_call_names_the_rooms_in_which_it_began() -> None:
+    begun_there = offer(NOTHING, said(ALICE, "offer", NOW)._replace(rooms=(CELLAR, HALL))).negotiation
+    ringing = went(informs(BOB, "ringing", begun_there)).negotiation
+    answered = went(answers(BOB, "answer", ringing)).negotiation
+    again = offer(answered, said(BOB, "restart", NOW)).negotiation
+    over = went(hangs_up(BOB, "bye", again)).negotiation
+    for states in ((begun_there, ringing, answered, again, over), (begun_there, end(begun_there))):
+        record = msgspec.structs.replace(NOTHING, facts=tuple(course_of(*states)))
+        events = list(events_of_calls("blue", ALICE, BOB, record))
+        assert [msgspec.to_builtins(event)["data"]["rooms"] for event in events] == [(CELLAR, HALL)] * len(
+            events
+        )
+        assert len(events) > 1
 
 
 def test_what_is_negotiated_within_a_call_is_no_event_of_it() -> None:
