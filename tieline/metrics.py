@@ -247,7 +247,7 @@ MAIL_KEPT_TOO_SHORT = Gauge(
 TIMERS_FIRED = _counter(
     "tieline_timers_fired_total",
     "Expired timers that this presence process handled, by kind.",
-    kind=("offer", "away", "lease"),
+    kind=("offer", "away", "lease", "close"),
 )
 EVENTS_TOLD = _counter(
     "tieline_events_told_total",

@@ -127,6 +127,8 @@ class Changed(Body, frozen=True, kw_only=True):
 
     affected: int
     """How many sessions, members or calls it has changed, or been sent to; 0: there was nothing to change."""
+    left: int = 0
+    """Of a room that is being closed: how many are still in it, and about to be put out. Absent: none."""
 
 
 class Statistics(Body, frozen=True, kw_only=True):
