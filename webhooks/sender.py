@@ -17,8 +17,8 @@ import aiohttp
 
 from tieline import __version__
 from tieline.wire import cloud_events
+from tieline.wire.public_addresses import is_public
 from tieline.wire.webhooks import Endpoint
-from webhooks.addresses import is_public
 from webhooks.queue import Event, Failed
 from webhooks.signature import headers_of, name_of
 
