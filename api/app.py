@@ -33,6 +33,8 @@ TAGS: Final = (
     Tag("messages", "An application's own messages."),
     Tag("tokens", "Admission tokens."),
     Tag("statistics", "How much there is."),
+    Tag("events", "What happens, as it happens."),
+    Tag("webhooks", "Where what happens is told to."),
 )
 
 _DESCRIPTION: Final = """\

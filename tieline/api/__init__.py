@@ -4,6 +4,7 @@ What goes over the line is in `bodies`, what a caller may do in `scopes`. `Backe
 service that answers is `api/`.
 """
 
-from tieline.api.client import Backend, Refused, Unavailable
+from tieline.api.answers import Refused, Unavailable
+from tieline.api.client import Backend
 
 __all__ = ["Backend", "Refused", "Unavailable"]

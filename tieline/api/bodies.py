@@ -204,6 +204,46 @@ class Token(Body, frozen=True, kw_only=True):
     expires_at: Time
 
 
+class EventData(Body, frozen=True, kw_only=True):
+    """What an event says, by its type (docs/webhooks.md#events); what does not apply is empty."""
+
+    room: str = ""
+    """Of `tieline.member.*`."""
+    user: str = ""
+    """Of `tieline.member.*`."""
+    caller: str = ""
+    """Of `tieline.call.*`."""
+    callee: str = ""
+    """Of `tieline.call.*`."""
+    call: str = ""
+    by: str = ""
+    """Whose doing it was."""
+    reason: str = ""
+    offered_at: Time = 0
+    answered_at: Time = 0
+    answer_seconds: float = 0
+    duration_seconds: float = 0
+    rooms: list[str] = []
+    """Of `tieline.call.*`: those in which both were when the call began."""
+
+
+class Event(Body, frozen=True, kw_only=True):
+    """Something that has happened: a CloudEvent."""
+
+    id: str
+    """The same again is the same event."""
+    type: str
+    """Such as `tieline.call.ended`; a later version may have others."""
+    subject: str
+    """`call/<id>`, `room/<room>` or, of a refused offer, `user/<callee>`."""
+    time: str
+    """When it happened (RFC 3339)."""
+    data: EventData = EventData()
+    source: str = ""
+    sequence: str = ""
+    """Its place in the stream, 20 digits that sort as text."""
+
+
 class WebhookOrder(Order, frozen=True, kw_only=True):
     """Have events told to an address."""
 

@@ -90,6 +90,12 @@ COMMANDS: Final = {
     "ban": Command("tieline.cli.backend.ban", "keep a user away for a while", OVER_API),
     "close": Command("tieline.cli.backend.close", "put everybody out of a room", OVER_API),
     "send": Command("tieline.cli.backend.send", "send a message to a user or a room", OVER_API),
+    "tail": Command(
+        "tieline.cli.backend.tail",
+        "follow what happens, until Ctrl-C",
+        "Who comes and goes, who calls whom, and what becomes of it, if presence keeps events\n"
+        f"(TIELINE_EVENTS=on, as under `tieline dev`). {OVER_API}",
+    ),
     "api-key": Command(
         "tieline.cli.backend.api_key",
         "make a key for the backend's API",
