@@ -11,11 +11,11 @@ from litestar import Litestar, Router
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, License, SecurityScheme, Tag
 from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Scope, Send
 
 from api.authority import Authority
+from api.examples import WithExamples
 from api.measured import measured
 from api.problems import Refusal, on_fault, on_http_exception, on_refusal
 from api.strict_request import StrictRequest
@@ -67,7 +67,7 @@ def _litestar(authority: Authority, routes: Sequence[ControllerRouterHandler]) -
             description=_DESCRIPTION,
             license=License("Apache-2.0", identifier="Apache-2.0"),
             path=DOCUMENT,  # what is not found below this the framework answers with a page
-            render_plugins=[JsonRenderPlugin(path="/")],
+            render_plugins=[WithExamples(path="/")],
             tags=list(TAGS),
             components=Components(security_schemes={"bearer": SecurityScheme("http", scheme="bearer")}),
             use_handler_docstrings=True,
