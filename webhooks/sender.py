@@ -19,9 +19,9 @@ from tieline import __version__
 from tieline.wire import cloud_events
 from tieline.wire.cloud_events import StoredEvent
 from tieline.wire.public_addresses import is_public
+from tieline.wire.signatures import headers_of, name_of
 from tieline.wire.webhooks import Endpoint
 from webhooks.queue import Failed
-from webhooks.signature import headers_of, name_of
 
 BATCH: Final = "application/cloudevents-batch+json"
 

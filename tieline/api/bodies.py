@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from tieline.wire.cloud_events import PREFIX
 from tieline.wire.ids import ID_RULE, MAX_ID_BYTES
 
 LONGEST_S = 315_360_000
@@ -242,6 +243,11 @@ class Event(Body, frozen=True, kw_only=True):
     source: str = ""
     sequence: str = ""
     """Its place in the stream, 20 digits that sort as text."""
+
+    @property
+    def kind(self) -> str:
+        """The type in plain words, such as `call.ended`."""
+        return self.type.removeprefix(PREFIX)
 
 
 class WebhookOrder(Order, frozen=True, kw_only=True):
