@@ -6,8 +6,10 @@ import logging
 
 from api.app import make_app
 from api.authority import Authority
+from api.following import Following
 from api.presence import RemotePresence
 from api.resources.calls import call_routes
+from api.resources.events import event_routes
 from api.resources.messages import message_routes
 from api.resources.rooms import room_routes
 from api.resources.statistics import statistics_routes
@@ -17,6 +19,8 @@ from api.resources.webhooks import webhook_routes
 from api.server import serving
 from api.settings import ApiSettings, keys_of
 from api.signed_tokens import SignedTokens
+from tieline.event_stream import EventStream, News, hear
+from tieline.runtime.guard import BackgroundTasks
 from tieline.runtime.ops import STARTING, STOPPING
 from tieline.runtime.process import joined, run, unless_stopped
 from tieline.webhook_bucket import Bucket
@@ -35,14 +39,23 @@ async def main(settings: ApiSettings, stopping: asyncio.Event) -> None:
     tokens = SignedTokens((settings.api_token_secret, settings.api_token_secret_previous))
     subjects = Subjects(settings.namespace, settings.partitions)
     replies = functools.partial(subjects.replies, "api")
-    async with joined("api", settings, stopping, replies) as process:
+    async with (
+        joined("api", settings, stopping, replies) as process,
+        BackgroundTasks() as reading,
+    ):
         presence = RemotePresence(process.requests, subjects)
+        news = News()
+        await hear(process.broker, subjects, news)
+        following = Following(
+            EventStream(process.requests, subjects), news, settings.api_event_streams, reading
+        )
         routes = [
             *room_routes(presence),
             *user_routes(presence),
             *call_routes(presence),
             *message_routes(presence),
             *statistics_routes(presence),
+            *event_routes(following),
             *webhook_routes(
                 Bucket(process.requests, subjects.webhooks()), may_be_private=settings.webhook_private
             ),
@@ -56,6 +69,7 @@ async def main(settings: ApiSettings, stopping: asyncio.Event) -> None:
             await stopping.wait()
             _log.info("api stops")
             process.ready.hold(STOPPING)
+            following.end()
 
 
 if __name__ == "__main__":

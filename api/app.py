@@ -11,11 +11,12 @@ from litestar import Litestar, Router
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, License, SecurityScheme, Tag
 from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Scope, Send
 
 from api.authority import Authority
+from api.examples import WithExamples
+from api.measured import measured
 from api.problems import Refusal, on_fault, on_http_exception, on_refusal
 from api.strict_request import StrictRequest
 from tieline import __version__
@@ -32,6 +33,8 @@ TAGS: Final = (
     Tag("messages", "An application's own messages."),
     Tag("tokens", "Admission tokens."),
     Tag("statistics", "How much there is."),
+    Tag("events", "What happens, as it happens."),
+    Tag("webhooks", "Where what happens is told to."),
 )
 
 _DESCRIPTION: Final = """\
@@ -47,7 +50,7 @@ a word for programs.
 
 def make_app(authority: Authority, routes: Sequence[ControllerRouterHandler]) -> ASGIApp:
     """Make the application of these routes."""
-    return ids_as_sent(_litestar(authority, routes))
+    return ids_as_sent(measured(_litestar(authority, routes)))
 
 
 def _litestar(authority: Authority, routes: Sequence[ControllerRouterHandler]) -> Litestar:
@@ -64,7 +67,7 @@ def _litestar(authority: Authority, routes: Sequence[ControllerRouterHandler]) -
             description=_DESCRIPTION,
             license=License("Apache-2.0", identifier="Apache-2.0"),
             path=DOCUMENT,  # what is not found below this the framework answers with a page
-            render_plugins=[JsonRenderPlugin(path="/")],
+            render_plugins=[WithExamples(path="/")],
             tags=list(TAGS),
             components=Components(security_schemes={"bearer": SecurityScheme("http", scheme="bearer")}),
             use_handler_docstrings=True,

@@ -84,4 +84,5 @@ async def changed(presence: Presence, order: BackendOrder) -> Changed:
     Raises:
         Refusal: it is refused, or there is no answer.
     """
-    return Changed(affected=(await told(presence, order, Affected)).count)
+    done = await told(presence, order, Affected)
+    return Changed(affected=done.count, left=done.left)

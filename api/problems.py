@@ -10,6 +10,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.openapi.datastructures import ResponseSpec
 
+from tieline import metrics
 from tieline.api.bodies import FieldProblem, Problem
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -58,6 +59,7 @@ def refused(
     headers: Mapping[str, str] = NOTHING_MORE,
 ) -> Response[Problem]:
     """Make the answer."""
+    metrics.API_REFUSED.labels(reason).inc()
     problem = Problem(
         title=HTTPStatus(status).phrase, status=status, detail=detail, reason=reason, errors=list(errors)
     )

@@ -59,7 +59,7 @@ def room_id(text: str) -> RoomId:
     Raises:
         Refusal: it is none.
     """
-    return RoomId(_id(text, "room"))
+    return room_in_query(_unquoted(text))
 
 
 def user_id(text: str) -> UserId:
@@ -68,14 +68,27 @@ def user_id(text: str) -> UserId:
     Raises:
         Refusal: it is none.
     """
-    return UserId(_id(text, "user"))
+    return user_in_query(_unquoted(text))
 
 
-def _id(text: str, kind: str) -> str:
+def room_in_query(name: str) -> RoomId:
+    """Read a room's id from a query, which the framework has decoded. Raises what `room_id` raises."""
+    return RoomId(_checked(name, "room"))
+
+
+def user_in_query(name: str) -> UserId:
+    """Read a user's id from a query, which the framework has decoded. Raises what `user_id` raises."""
+    return UserId(_checked(name, "user"))
+
+
+def _unquoted(text: str) -> str:
     try:
-        name = unquote(text, errors="strict")
+        return unquote(text, errors="strict")
     except UnicodeDecodeError:
-        name = ""
+        return ""
+
+
+def _checked(name: str, kind: str) -> str:
     if not is_valid_id(name):
         raise Refusal(400, "BAD_ID", f"this is no id of a {kind}: {ID_RULE}")
     return name

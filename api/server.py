@@ -13,6 +13,7 @@ from typing import Final, cast
 
 import uvicorn
 from litestar.types import ASGIApp
+from uvicorn._types import HTTPScope
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from tieline.runtime.settings import SettingsError
@@ -30,6 +31,16 @@ once, and who sends none would keep a place from others for good."""
 
 WAITING: Final = 1_024
 """Connections that wait to be accepted."""
+
+LET_PAST: Final = "tieline.let_past"
+"""An extension of a request (ASGI): have what is sent from now on written although its caller does not read,
+and the connection cut off after `LINGER_S`. For the last word to a caller who is too slow."""
+
+DO: Final = "do"
+"""The name of what is called for that."""
+
+LINGER_S: Final = 5.0
+"""For a caller to read what it was sent last."""
 
 MOST_AT_ONCE: Final = 1_024
 """Connections; one more is answered 503 by uvicorn."""
@@ -55,6 +66,16 @@ class _Connection(H11Protocol):
             self._stop_waiting()
         elif self._late is None:
             self._late = self.loop.call_later(self.request_s, self.transport.close)
+
+    def handle_events(self) -> None:
+        super().handle_events()
+        scope = cast("HTTPScope | None", self.scope)  # there is none before the first request
+        if scope is not None:
+            scope.setdefault("extensions", {})[LET_PAST] = {DO: self._let_past}
+
+    def _let_past(self) -> None:
+        self.flow.resume_writing()
+        self.loop.call_later(LINGER_S, self.transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()

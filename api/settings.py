@@ -1,5 +1,9 @@
 """What an API process is told by its environment (docs/configuration.md#api)."""
 
+from typing import Annotated
+
+import msgspec
+
 from api.callers import BadEntry, Keys, read_keys
 from tieline.runtime.settings import Password, Port, ProcessSettings, SettingsError, SigningSecret
 from tieline.tokens import MadeFor
@@ -15,6 +19,8 @@ class ApiSettings(ProcessSettings, frozen=True, kw_only=True):
     api_keys: Password = ""
     """Who may ask: `NAME:SHA256[:SCOPE+SCOPE...]`, several with commas or line ends between them
     (`tieline api-key` makes one)."""
+    api_event_streams: Annotated[int, msgspec.Meta(ge=0, le=512, description="a whole number, 0 to 512")] = 64
+    """Callers who follow the events here at a time: at most half of the connections that there may be."""
     api_token_secret: SigningSecret = ""
     """Signs the tokens with which a caller may come instead of a key; empty: none are taken."""
     api_token_secret_previous: SigningSecret = ""

@@ -1,7 +1,8 @@
-"""How soon a kicked user is gone: `python -m bench.kicks` starts a `tieline dev` and ends sessions in calls.
+"""How soon a kicked user is gone: `python -m bench.kicks` starts a `tieline dev`, and kicks users in calls.
 
-Measured is, from the moment at which the API has answered, when the user's connection is closed and when the
-other one of its call is told that the call has ended; before the answer counts as 0. Nothing of it is a test.
+One half is disconnected, the other put out of its room. Measured is, from the moment at which the API has
+answered, when the user's connection is closed, or it is told that it has left the room, and when the other
+one of its call is told that the call has ended; before the answer counts as 0. Nothing of it is a test.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from bench.command import end_with
 from tests.support.running_dev import READY, RunningDev
 from tieline.api import Backend
 from tieline.cli.options import option_parser, whole
-from tieline.client import Client, Hangup, connect
+from tieline.client import Client, Event, Hangup, MemberLeft, connect
 from tieline.tokens import make_token
 
 SECRET: Final = "the secret of this benchmark, and of nothing else"
@@ -31,24 +32,29 @@ async def _end_of(client: Client) -> float:
     return time.perf_counter()
 
 
-async def _hung_up(client: Client) -> float:
+async def _told(client: Client, user: str, *kinds: type[Event]) -> float:
+    """Wait until a client is told something of these kinds, of itself where it is that it left a room."""
     async for event in client.events():
-        if isinstance(event, Hangup):
+        if isinstance(event, kinds) and (not isinstance(event, MemberLeft) or event.user_id == user):
             return time.perf_counter()
-    raise TimeoutError("the connection ended before the call did")
+    raise TimeoutError("the connection ended before that was told")
 
 
-async def _kick(urls: list[str], backend: Backend, number: int) -> tuple[float, float]:
-    """Kick one user; returns how much later its connection and its call have ended, in seconds."""
-    kicked, other = f"kicked-{number}", f"other-{number}"
+async def _kick(urls: list[str], backend: Backend, number: int, *, from_room: bool) -> tuple[float, float]:
+    """Kick one user; returns how much later it and its call are gone, in seconds."""
+    kicked, other = f"kicked-{number}-{from_room}", f"other-{number}-{from_room}"
     tokens = [make_token(SECRET, user, [], join=["hall"]) for user in (kicked, other)]
     async with connect(urls[0], tokens[0]) as one, connect(urls[1], tokens[1]) as two:
         await one.call(other, {"sdp": ""})
         async with asyncio.timeout(WAIT_S), asyncio.TaskGroup() as waiting:
-            closed, ended = waiting.create_task(_end_of(one)), waiting.create_task(_hung_up(two))
-            await backend.disconnect_user(kicked)
+            gone = waiting.create_task(_told(one, kicked, MemberLeft) if from_room else _end_of(one))
+            ended = waiting.create_task(_told(two, other, Hangup))
+            if from_room:
+                await backend.kick_member("hall", kicked)
+            else:
+                await backend.disconnect_user(kicked)
             answered = time.perf_counter()
-        return max(0.0, closed.result() - answered), max(0.0, ended.result() - answered)
+        return max(0.0, gone.result() - answered), max(0.0, ended.result() - answered)
 
 
 async def measure(count: int) -> int:
@@ -61,17 +67,29 @@ async def measure(count: int) -> int:
             running.until_said(READY)
             document = running.document
             async with Backend(document["api"], document["apiKey"]) as backend:
-                kicks = [await _kick(document["gateways"], backend, number) for number in range(count)]
-    for what, index in (("connection closed", 0), ("call ended", 1)):
-        took = sorted(1000 * kick[index] for kick in kicks)
-        print(f"{what}: median {statistics.median(took):.1f} ms, longest {took[-1]:.1f} ms, of {count}")
+                for from_room, gone in (
+                    (False, "connection closed"),
+                    (True, "told that it is out"),
+                ):
+                    kicks = [
+                        await _kick(document["gateways"], backend, number, from_room=from_room)
+                        for number in range(count)
+                    ]
+                    print("kicked from a room" if from_room else "disconnected")
+                    for what, index in ((gone, 0), ("call ended", 1)):
+                        _show(what, [kick[index] for kick in kicks])
     return 0
+
+
+def _show(what: str, seconds: list[float]) -> None:
+    took = sorted(1000 * each for each in seconds)
+    print(f"  {what}: median {statistics.median(took):.1f} ms, longest {took[-1]:.1f} ms, of {len(took)}")
 
 
 def main() -> int:
     """Measure as the options say."""
     parser = option_parser("python -m bench.kicks", __doc__)
-    parser.add_argument("--count", type=whole(), default=100, metavar="N", help="users to kick (%(default)s)")
+    parser.add_argument("--count", type=whole(), default=100, metavar="N", help="of each half (%(default)s)")
     options: argparse.Namespace = parser.parse_args()
     return end_with(
         "bench.kicks", lambda: measure(options.count), (tieline.client.ClientError, ExceptionGroup)

@@ -10,6 +10,7 @@ from presence.backend import handlers
 from presence.broker_clock import BrokerClock
 from presence.bucket import Bucket
 from presence.changes import Changes
+from presence.closings import Closings
 from presence.entitlement import Entitlement
 from presence.events import Events
 from presence.gateways import Gateways
@@ -132,13 +133,29 @@ async def _serve(
         clock.now_ms,
         wants_tokens=tokens is not None,
     )
+
+    async def ask_gateway(gateway: GatewayId, what: str, order: bytes, patience_s: float) -> bytes:
+        return await requests.ask(subjects.gateway(gateway, what), order, patience_s)
+
+    max_rooms = settings.max_rooms if settings.limits == "on" else 0
+    once, standings = Once(bucket, clock.now_ms), Standings(records, clock.now_ms)
+    moderation = Moderation(records, changes, standings, ask_gateway, max_rooms)
+    closings = Closings(records, rosters, once, clock.now_ms, moderation.put_out)
     at_once = max(1, AT_ONCE // len(buckets))
     timers = [
-        Timers(broker, part.stream, part.prefix, gateways, changes, at=at, at_once=at_once)
+        Timers(
+            broker,
+            part.stream,
+            part.prefix,
+            gateways,
+            changes,
+            at=at,
+            at_once=at_once,
+            close=closings.go_on,
+        )
         for at, part in enumerate(buckets)
     ]
     terms = Terms(settings.candidates, settings.offer_timeout, settings.wake_window)
-    max_rooms = settings.max_rooms if settings.limits == "on" else 0
     mailbox = Mailbox(requests, subjects)
     names = named(subjects)
     if events is not None:
@@ -152,12 +169,6 @@ async def _serve(
             await unless_stopped(stopping, keys.good.wait())
         entitlement = _entitlement(settings, tokens, keys, clock)
         second_looks = SecondLooks(records, changes.end_offered, Mail(requests, subjects))
-        standings = Standings(records, clock.now_ms)
-
-        async def ask_gateway(gateway: GatewayId, what: str, order: bytes, patience_s: float) -> bytes:
-            return await requests.ask(subjects.gateway(gateway, what), order, patience_s)
-
-        moderation = Moderation(records, changes, rosters, standings, ask_gateway, max_rooms)
         app_mail = AppMail(records, rosters, post)
         overview = Overview(records, rosters, standings, clock.now_ms)
         operations = Operations(
@@ -172,7 +183,7 @@ async def _serve(
             entitlement,
             refused=None if events is None else events.refused,
             judge=instance,
-            backend=handlers(Once(bucket), moderation, app_mail, overview),
+            backend=handlers(once, moderation, closings, app_mail, overview),
         )
         consuming = [background.create_task(each.run()) for each in timers]
         watching = background.create_task(watch_streams(bucket, mailbox, streams.try_to_make, ready))

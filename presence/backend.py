@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 
 from presence.app_mail import AppMail
+from presence.closings import Closings
 from presence.moderation import Moderation
 from presence.once import Once
 from presence.overview import Overview
@@ -26,12 +27,14 @@ from tieline.wire.internal.directions import BackendOrder, PresenceReply, Presen
 Handlers = Mapping[type[PresenceRequest], Callable[..., Awaitable[PresenceReply]]]
 
 
-def handlers(once: Once, moderation: Moderation, mail: AppMail, overview: Overview) -> Handlers:
+def handlers(
+    once: Once, moderation: Moderation, closings: Closings, mail: AppMail, overview: Overview
+) -> Handlers:
     """List who carries out what; each order is carried out once."""
     orders: dict[type[PresenceRequest], Callable[..., Awaitable[PresenceReply]]] = {
         AddMember: moderation.add,
         RemoveMember: moderation.remove,
-        CloseRoom: moderation.close,
+        CloseRoom: closings.close,
         Disconnect: moderation.disconnect,
         Ban: moderation.ban,
         SetVoice: moderation.set_voice,

@@ -5,7 +5,7 @@ loop (`presence.change_loop`).
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -42,6 +42,11 @@ from tieline.wire.internal.rooms import RoomJoined, RoomMembers
 from tieline.wire.internal.sessions import Opened
 from tieline.wire.internal.signals import Delivery, Relay
 from tieline.wire.subjects import Keys
+
+
+def entering(user: UserId, rooms: Iterable[RoomId]) -> tuple[str, ...]:
+    """Name what is read of rooms that a user may enter: its entry, and whether the room is being closed."""
+    return tuple(key for room in rooms for key in (Keys.room(room, user), Keys.closing(room)))
 
 
 class Judged(NamedTuple):
@@ -106,6 +111,8 @@ class Changes:
     ) -> PresenceReply:
         """Change a user's record by a rule, which may want to enter `rooms`, and looks at the keys `also`.
 
+        Whether those rooms are being closed it sees, too.
+
         With `confirmed` the rule decides on what the leader says. Else what it looks at may lag a moment
         behind. A write finds that out; where nothing is written, the leader is asked, and the rule again.
         `found` may hold the record as it was read just now, together with those of others. Else, if it looks
@@ -117,7 +124,7 @@ class Changes:
         """
         target = UserRecord(user, self._records, self._effects, leaves_calls=leaves_calls)
         # In this order `also` is read as of the same moment as the record, however many rooms there are.
-        entries = (*also, *(Keys.room(room, user) for room in rooms))
+        entries = (*also, *entering(user, rooms))
         first = [] if found is None else [Loaded(found)]
         if found is None and not also and (recalled := self._records.memory.users((target.key,))) is not None:
             first.append(Loaded(recalled, is_remembered=True))

@@ -14,7 +14,6 @@ from typing import Final
 
 from presence.changes import Changes
 from presence.records import Records
-from presence.rosters import Rosters
 from presence.rules import moderation as rules
 from presence.rules.user import Session, User
 from presence.side_by_side import some_at_once
@@ -29,7 +28,6 @@ from tieline.wire.internal.backend import (
     AddMember,
     Affected,
     Ban,
-    CloseRoom,
     Disconnect,
     EndCall,
     JoinOrder,
@@ -39,7 +37,7 @@ from tieline.wire.internal.backend import (
 from tieline.wire.internal.directions import PresenceReply
 from tieline.wire.internal.rooms import RoomJoined, RoomMembers
 from tieline.wire.internal.sessions import CloseSession
-from tieline.wire.subjects import Keys, room_and_user, users_of_pair
+from tieline.wire.subjects import Keys, users_of_pair
 
 ANSWER_S: Final = 1.5
 """For a gateway to close a connection, or to make its session a member: that takes some round trips."""
@@ -48,8 +46,7 @@ TRIES: Final = 5
 """Times that a user is put into a room who moves from gateway to gateway meanwhile."""
 
 AT_ONCE: Final = 8
-"""Members that are put out of a room side by side, and calls of one user that are ended so: others keep their
-share of the store."""
+"""Calls of one user that are ended side by side: others keep their share of the store."""
 
 MOST_GIVEN: Final = 1_000
 """Rooms that one user is given at most where operators set no limit: its standing is read at each connect."""
@@ -67,7 +64,6 @@ class Moderation:
         self,
         records: Records,
         changes: Changes,
-        rosters: Rosters,
         standings: Standings,
         ask_gateway: AskGateway,
         max_rooms: int = 0,
@@ -75,7 +71,6 @@ class Moderation:
         """Take also the rooms that a user may be in at most; 0: any number."""
         self._records = records
         self._changes = changes
-        self._rosters = rosters
         self._standings = standings
         self._ask_gateway = ask_gateway
         self._most_given = max_rooms or MOST_GIVEN
@@ -124,23 +119,15 @@ class Moderation:
 
     async def remove(self, order: RemoveMember) -> PresenceReply:
         """Put a user out of a room."""
-        return await self._put_out(order.room, order.kept_out_s, order.user)
+        return await self.put_out(order.room, order.kept_out_s, order.user)
 
-    async def _put_out(self, room: RoomId, kept_out_s: float, user: UserId) -> PresenceReply:
+    async def put_out(self, room: RoomId, kept_out_s: float, user: UserId) -> PresenceReply:
+        """Put a user out of a room, and keep it out for so many seconds."""
         await self._standings.take(user, room, kept_out_s)
         put_out = functools.partial(rules.put_out, room)
         reply = await self._changes.user(user, put_out, confirmed=True)
         await self._changes.settle_all_kept_for(user)
         return reply
-
-    async def close(self, order: CloseRoom) -> PresenceReply:
-        """Put everybody out of a room."""
-        entries = await self._rosters.read(order.room, {})
-        given = [room_and_user(key)[1] for key in await self._records.store.keys(Keys.given_in(order.room))]
-        users = list(dict.fromkeys((*(entry.user for entry in entries), *given)))
-        put_out = functools.partial(self._put_out, order.room, order.kept_out_s)
-        replies = await some_at_once(put_out, users, AT_ONCE)
-        return Affected(sum(reply.count for reply in replies if isinstance(reply, Affected)))
 
     async def disconnect(self, order: Disconnect) -> PresenceReply:
         """End a user's session, and close its connection."""

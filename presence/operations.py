@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from presence.changes import Changes
+from presence.changes import Changes, entering
 from presence.entitlement import Entitlement
 from presence.gateways import Gateways
 from presence.judging import Judging
@@ -244,8 +244,8 @@ class Operations:
             wanted, beside = rooms(ask), also(ask)
             found = None
             if together:
-                entries = (Keys.room(room, ask.user) for room in wanted)
-                found = await self._reading.find(None, (Keys.user(ask.user), *beside, *entries))
+                keys = (Keys.user(ask.user), *beside, *entering(ask.user, wanted))
+                found = await self._reading.find(None, keys)
             return await self._changes.user(
                 ask.user,
                 decide,
@@ -271,6 +271,8 @@ class Operations:
 
         async def counted(ask: JoinRoom) -> PresenceReply:
             reply = await carry_out(ask)
+            if reply == Refused(standing.KEPT_OUT):
+                return Refused(ErrorCode.ROOM_FORBIDDEN.name)
             if isinstance(reply, Refused) and reply.refusal is ErrorCode.ROOM_FORBIDDEN:
                 metrics.TOKENS_REFUSED.labels("room").inc()
             return reply

@@ -26,7 +26,7 @@ from tieline.runtime.cancelling import cancellable
 from tieline.runtime.guard import bug_guard
 from tieline.runtime.unreadable import Unreadable
 from tieline.wire import jetstream
-from tieline.wire.ids import ConnectionId, GatewayId, UserId
+from tieline.wire.ids import ConnectionId, GatewayId, RoomId, UserId
 from tieline.wire.partitions import FIRST, unplaced
 from tieline.wire.permissions import TIMERS
 from tieline.wire.subjects import Keys, identifier
@@ -54,6 +54,11 @@ the sessions of a gateway takes seconds, and the offers of others must not wait 
 CarryOut = Callable[[], Awaitable[object]]
 """Carries out one expiry."""
 
+
+async def closed_already(_room: RoomId) -> None:
+    """Close no room, where no backend asks for that."""
+
+
 _log = logging.getLogger(__name__)
 
 
@@ -70,8 +75,13 @@ class Timers:
         retry_s: float = RETRY_S,
         at: int = FIRST,
         at_once: int = AT_ONCE,
+        close: Callable[[RoomId], Awaitable[None]] = closed_already,
     ) -> None:
-        """Take also which partition of the bucket that is, and how many expiries go side by side."""
+        """Take also which partition of the bucket that is, and how many expiries go side by side.
+
+        `close` puts more of the members out of a room that is being closed (`presence.closings`).
+        """
+        self._close = close
         self._at = at
         self._at_once = at_once
         self._broker = broker
@@ -191,6 +201,8 @@ class Timers:
                 waiting, lost = UserId(user), ConnectionId(connection)
                 expired = marker.metadata.sequence.stream
                 carry_out = functools.partial(self._away_ran_out, waiting, lost, expired)
+            case "close", [room]:
+                carry_out = functools.partial(self._close, RoomId(room))
             case _:
                 raise ValueError(f"a timer of no known kind: {marker.subject!r}")
         metrics.TIMERS_FIRED.labels(kind).inc()

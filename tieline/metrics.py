@@ -253,7 +253,7 @@ MAIL_KEPT_TOO_SHORT = Gauge(
 TIMERS_FIRED = _counter(
     "tieline_timers_fired_total",
     "Expired timers that this presence process handled, by kind.",
-    kind=("offer", "away", "lease"),
+    kind=("offer", "away", "lease", "close"),
 )
 EVENTS_TOLD = _counter(
     "tieline_events_told_total",
@@ -292,6 +292,37 @@ WEBHOOK_OLDEST_SECONDS = Gauge(
     "tieline_webhook_oldest_seconds",
     "For how long the oldest of those has waited, in seconds.",
     registry=REGISTRY,
+)
+
+API_REQUESTS = Counter(
+    "tieline_api_requests_total",
+    "Requests that an API process has answered, by operation of its document (none: there is no such) and "
+    "status.",
+    ["op", "status"],
+    registry=REGISTRY,
+)
+API_REFUSED = _counter(
+    "tieline_api_refused_total",
+    "Requests that an API process has refused, by the reason that its problem document names.",
+    reason=("BAD_REQUEST", "UNAUTHORIZED", "SCOPE_MISSING", "UNAVAILABLE"),
+)
+API_SECONDS = Histogram(
+    "tieline_api_seconds",
+    "Seconds from a request to the beginning of its answer.",
+    registry=REGISTRY,
+    buckets=_WEBHOOK_BUCKETS,
+)
+API_IN_FLIGHT = Gauge(
+    "tieline_api_in_flight", "Requests that wait for their answer in this API process.", registry=REGISTRY
+)
+API_EVENT_STREAMS = Gauge(
+    "tieline_api_event_streams", "Callers who follow the events at this API process.", registry=REGISTRY
+)
+API_EVENT_STREAMS_ENDED = _counter(
+    "tieline_api_event_streams_ended_total",
+    "Callers who follow the events no more, by why (gone: by themselves; slow: they took nothing; stopping: "
+    "the process ends; unavailable: the events could not be read).",
+    why=("gone", "slow", "stopping", "unavailable"),
 )
 
 # Looking a series up costs more than counting: what every frame passes is looked up once.

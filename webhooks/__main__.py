@@ -5,6 +5,7 @@ import functools
 import logging
 import time
 
+from tieline.event_stream import EventStream, News, hear
 from tieline.runtime.guard import BackgroundTasks, keep_going
 from tieline.runtime.ops import STARTING, STOPPING
 from tieline.runtime.process import joined, run, unless_stopped
@@ -14,7 +15,6 @@ from tieline.wire.webhooks import Endpoint
 from webhooks.delivery import Delivery
 from webhooks.sender import Sender
 from webhooks.settings import WebhookSettings, endpoint_of
-from webhooks.stream import EventStream, News, hear
 from webhooks.workers import Worker
 
 RETRY_S = 1.0

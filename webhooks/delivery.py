@@ -16,13 +16,14 @@ from typing import Final, Protocol, TypeVar
 import msgspec
 
 from tieline import metrics
+from tieline.event_stream import EventStream, News
 from tieline.webhook_bucket import DEAD_TTL_S, Bucket, Conflict, Unavailable
 from tieline.wire import webhooks
+from tieline.wire.cloud_events import StoredEvent
 from tieline.wire.subjects import token
 from tieline.wire.webhooks import DeadLetter, Endpoint, Keys, Progress
-from webhooks.queue import Event, Queue, Wait
+from webhooks.queue import Queue, Wait
 from webhooks.sender import Sends
-from webhooks.stream import EventStream, News
 
 ROUND_S: Final = 5.0
 """How long nothing is looked for if nothing is said to be new: a word of the stream may be lost."""
@@ -179,7 +180,7 @@ class Delivery:
         else:
             await self._news.after(queue.read, patience_s)
 
-    async def _deliver(self, queue: Queue, events: tuple[Event, ...]) -> None:
+    async def _deliver(self, queue: Queue, events: tuple[StoredEvent, ...]) -> None:
         begun = self._clock()
         sent = await self._sender.send(self.endpoint, events)
         now = self._clock()
@@ -194,7 +195,7 @@ class Delivery:
             await self._bury(queue.failed(events, sent.failed, now, self._chance.random()))
         await self._patiently(lambda: self._save(queue))
 
-    async def _bury(self, dead: list[Event]) -> None:
+    async def _bury(self, dead: list[StoredEvent]) -> None:
         """Keep what died, until somebody looks at it or it is too old."""
         for event in dead:
             letter = DeadLetter(self.endpoint.id, event.sequence, self._clock(), msgspec.Raw(event.body))

@@ -21,6 +21,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from tieline.wire.cloud_events import StoredEvent
 from tieline.wire.webhooks import Failing, Progress
 
 MOST_WAITING: Final = 1000
@@ -44,17 +45,6 @@ SPLIT_MS: Final = 200
 MAX_DOUBLINGS: Final = 20
 
 
-class Event(NamedTuple):
-    """An event of the stream."""
-
-    sequence: int
-    subject: str
-    id: str
-    at: int
-    """When it was stored."""
-    body: bytes
-
-
 class Wait(msgspec.Struct, frozen=True):
     """Nothing is to be told before that; None: not before something is added."""
 
@@ -76,7 +66,7 @@ class Queue:
     def __init__(self, progress: Progress, batch: int, retry_for_ms: int) -> None:
         """Go on from what another one, or this one, has reached. What was waiting is to be added again."""
         self.read = progress.read
-        self._waiting: dict[int, Event] = {}
+        self._waiting: dict[int, StoredEvent] = {}
         self._failing = {failing.subject: failing for failing in progress.failing}
         self._failures = progress.failures
         self._failing_since = progress.failing_since
@@ -99,7 +89,7 @@ class Queue:
         """How many more events may be added."""
         return max(0, MOST_WAITING - len(self._waiting))
 
-    def add(self, event: Event) -> None:
+    def add(self, event: StoredEvent) -> None:
         """Take an event that is wanted, as the stream has them one after the other."""
         self._waiting[event.sequence] = event
         self.read = max(self.read, event.sequence)
@@ -116,14 +106,14 @@ class Queue:
             self.read, tuple(self._waiting), failing, self._failures, self._failing_since, self._next_at
         )
 
-    def due(self, now: int) -> tuple[Event, ...] | Wait:
+    def due(self, now: int) -> tuple[StoredEvent, ...] | Wait:
         """Choose what is to be told now."""
         if not self._waiting:
             return Wait(None)
         if now < self._next_at:
             return Wait(self._next_at)
-        chosen: list[Event] = []
-        again: Event | None = None
+        chosen: list[StoredEvent] = []
+        again: StoredEvent | None = None
         size, held = 0, set[str]()
         for event in self._waiting.values():
             failing = self._failing.get(event.subject)
@@ -143,7 +133,7 @@ class Queue:
             return tuple(chosen)
         return Wait(min(self._failing[subject].next_at for subject in held))
 
-    def taken(self, events: Iterable[Event]) -> None:
+    def taken(self, events: Iterable[StoredEvent]) -> None:
         """Take note that a delivery was taken."""
         for event in events:
             del self._waiting[event.sequence]
@@ -151,7 +141,9 @@ class Queue:
         self._limit = min(self._batch, 2 * self._limit)
         self._failures = self._failing_since = self._next_at = 0
 
-    def failed(self, events: Sequence[Event], how: Failed, now: int, chance: float) -> list[Event]:
+    def failed(
+        self, events: Sequence[StoredEvent], how: Failed, now: int, chance: float
+    ) -> list[StoredEvent]:
         """Take note that a delivery failed; returns the events that die of it.
 
         `chance`, from 0 to 1, keeps workers that fail together from trying again together.
@@ -176,7 +168,7 @@ class Queue:
             self._bury(dead)
         return dead
 
-    def crowded_out(self) -> list[Event]:
+    def crowded_out(self) -> list[StoredEvent]:
         """Let an event die early so that others may come: the first of the subject of which most wait.
 
         That is for when everything is full of subjects that fail, while the receiver takes others.
@@ -194,7 +186,7 @@ class Queue:
         self._bury([first])
         return [first]
 
-    def _died_with_the_endpoint(self, now: int) -> list[Event]:
+    def _died_with_the_endpoint(self, now: int) -> list[StoredEvent]:
         """List what has waited for too long, of an endpoint that has taken nothing in all that time."""
         if self._failing_since + self._retry_for_ms > now:
             return []
@@ -202,7 +194,7 @@ class Queue:
         self._bury(dead)
         return dead
 
-    def _bury(self, dead: Iterable[Event]) -> None:
+    def _bury(self, dead: Iterable[StoredEvent]) -> None:
         for event in dead:
             del self._waiting[event.sequence]
             self._failing.pop(event.subject, None)  # the next one of its subject may fare better

@@ -17,10 +17,11 @@ import aiohttp
 
 from tieline import __version__
 from tieline.wire import cloud_events
+from tieline.wire.cloud_events import StoredEvent
+from tieline.wire.public_addresses import is_public
+from tieline.wire.signatures import headers_of, name_of
 from tieline.wire.webhooks import Endpoint
-from webhooks.addresses import is_public
-from webhooks.queue import Event, Failed
-from webhooks.signature import headers_of, name_of
+from webhooks.queue import Failed
 
 BATCH: Final = "application/cloudevents-batch+json"
 
@@ -53,7 +54,7 @@ class ForbiddenAddress(OSError):
 class Sends(Protocol):
     """What sends deliveries; `Sender` is one."""
 
-    async def send(self, endpoint: Endpoint, events: Sequence[Event]) -> Sent:
+    async def send(self, endpoint: Endpoint, events: Sequence[StoredEvent]) -> Sent:
         """Send one delivery."""
         ...
 
@@ -99,7 +100,7 @@ class Sender:
         made.setblocking(False)
         return made
 
-    async def send(self, endpoint: Endpoint, events: Sequence[Event]) -> Sent:
+    async def send(self, endpoint: Endpoint, events: Sequence[StoredEvent]) -> Sent:
         """Send one delivery."""
         assert self._session is not None
         body = cloud_events.batch_of([event.body for event in events])

@@ -1,6 +1,7 @@
 """Rooms and their members: who is there, who comes in, and who has to go."""
 
-from litestar import delete, get, post, put
+from litestar import Response, delete, get, post, put
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
 from litestar.types import ControllerRouterHandler
 
@@ -186,16 +187,29 @@ def room_routes(presence: Presence) -> list[ControllerRouterHandler]:
         tags=TAGS,
         summary="Close a room",
         opt=demands("rooms:write"),
-        responses=problems(422, 503),
+        responses={
+            202: ResponseSpec(
+                Changed,
+                generate_examples=False,
+                description="nobody comes in any more, and those who are `left` are being put out",
+            ),
+            **problems(422, 503),
+        },
         raises=[],
         status_code=200,
     )
     async def close_room(
         request: Ask, data: JSONBody[CloseOrder], room: RoomPath, idempotency_key: IdempotencyKey = None
-    ) -> Changed:
-        """Put everybody out of a room who is in it, or would be."""
+    ) -> Response[Changed]:
+        """Put everybody out of a room who is in it, or would be; nobody comes in meanwhile.
+
+        Of many it takes longer than a request does: then the answer is 202, and says how many are `left`.
+        That goes on by itself. The same request with the same `Idempotency-Key` says how far it has got, and
+        200 in the end; without a key each request closes the room once more.
+        """
         order = CloseRoom(*named(request, idempotency_key), room=room_id(room), kept_out_s=data.seconds)
-        return await changed(presence, order)
+        done = await changed(presence, order)
+        return Response(done, status_code=202 if done.left else 200)
 
     return [
         list_rooms,

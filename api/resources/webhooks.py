@@ -7,6 +7,7 @@ it again changes nothing, so no key is needed for that.
 from typing import Annotated, Final, Protocol
 
 from litestar import delete, get, put
+from litestar.openapi.spec import Example
 from litestar.params import JSONBody, PathParameter
 from litestar.types import ControllerRouterHandler
 
@@ -23,7 +24,12 @@ TRIES: Final = 5
 """Rounds of read and compare-and-set: nobody else changes an endpoint but for a backend that asks twice."""
 
 WebhookPath = Annotated[
-    str, PathParameter(pattern="^[A-Za-z0-9_-]{1,64}$", description="letters of ASCII, digits, _ and -")
+    str,
+    PathParameter(
+        pattern="^[A-Za-z0-9_-]{1,64}$",
+        description="letters of ASCII, digits, _ and -",
+        examples=[Example(value="history")],
+    ),
 ]
 
 

@@ -426,6 +426,49 @@ ROWS: Final[Mapping[str, Sequence[Chart]]] = {
             _quantiles("tieline_webhook_seconds"),
         ),
     ],
+    "The backend's API": [
+        Chart(
+            "Requests",
+            "By what is asked for.",
+            "ops",
+            [Query(_rate("tieline_api_requests_total", "op"), "{{op}}")],
+            "stack",
+        ),
+        Chart(
+            "Answers",
+            "503: presence, or the stream of events, did not answer in time. 499: nobody waited any more.",
+            "ops",
+            [Query(_rate("tieline_api_requests_total", "status"), "{{status}}")],
+            "stack",
+        ),
+        Chart(
+            "Refused",
+            "By the reason that the problem document names.",
+            "ops",
+            [Query(_rate("tieline_api_refused_total", "reason"), "{{reason}}")],
+        ),
+        Chart(
+            "Time to an answer",
+            "From a request to the beginning of its answer.",
+            "s",
+            _quantiles("tieline_api_seconds"),
+        ),
+        Chart(
+            "In flight, and following",
+            "Requests that wait for an answer, and callers who follow the events.",
+            "short",
+            [
+                Query("sum(tieline_api_in_flight)", "in flight"),
+                Query("sum(tieline_api_event_streams)", "following"),
+            ],
+        ),
+        Chart(
+            "Streams of events that ended",
+            "slow: the caller took nothing for 10 s. unavailable: the events could not be read.",
+            "ops",
+            [Query(_rate("tieline_api_event_streams_ended_total", "why"), "{{why}}")],
+        ),
+    ],
     "NATS": [
         Chart(
             "Connected",

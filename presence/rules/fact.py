@@ -35,6 +35,8 @@ class Course(msgspec.Struct, frozen=True, array_like=True):
     """When it was established; 0: it is not."""
     answered_by_caller: bool = False
     """The two called one another, and who called first has answered."""
+    rooms: tuple[RoomId, ...] = ()
+    """Rooms in which both were when it began, some of them where they are many."""
 
 
 class CallFact(msgspec.Struct, frozen=True, array_like=True):
@@ -60,3 +62,5 @@ class CallFact(msgspec.Struct, frozen=True, array_like=True):
     answered_at: int = 0
     until: int = 0
     """Of a call that is kept for its callee: when that ends."""
+    rooms: tuple[RoomId, ...] = ()
+    """See `Course`."""

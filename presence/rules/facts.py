@@ -110,6 +110,7 @@ def of_calls(
                 after.call,
                 course.caller,
                 offered_at=course.offered_at,
+                rooms=course.rooms,
             )
         if course is not None and after.kept_until and not before.kept_until:
             yield CallFact(
@@ -119,6 +120,7 @@ def of_calls(
                 course.caller,
                 offered_at=course.offered_at,
                 until=after.kept_until,
+                rooms=course.rooms,
             )
         if course is not None and course.ringing_at and not (before.course and before.course.ringing_at):
             yield CallFact(
@@ -128,6 +130,7 @@ def of_calls(
                 course.caller,
                 by_caller=False,
                 offered_at=course.offered_at,
+                rooms=course.rooms,
             )
         if course is not None and after.established and not before.established:
             for kind in _ANSWERED:
@@ -139,6 +142,7 @@ def of_calls(
                     by_caller=course.answered_by_caller,
                     offered_at=course.offered_at,
                     answered_at=course.answered_at,
+                    rooms=course.rooms,
                 )
         if before.is_active and not after.is_active:
             user, at, reason = ends.pop(0) if ends else (None, now, "")
@@ -171,6 +175,7 @@ def _ended(before: Negotiation, user: UserId | None, at: int, reason: str) -> Ca
         reason=reason,
         offered_at=0 if course is None else course.offered_at,
         answered_at=0 if course is None else course.answered_at,
+        rooms=() if course is None else course.rooms,
     )
 
 
@@ -212,5 +217,6 @@ def events_of_calls(namespace: str, one: UserId, other: UserId, record: Negotiat
             None if answered is None else max(0, answered) / 1000,
             None if lasted is None else max(0, lasted) / 1000,
             until=fact.until or None,
+            rooms=fact.rooms,
         )
         yield cloud_events.of_call(namespace, fact.kind, name, fact.at, data)

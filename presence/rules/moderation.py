@@ -11,6 +11,7 @@ import msgspec
 
 from presence.rules import endings, session
 from presence.rules.change import Change, Facts, Prepare, Step
+from presence.rules.closing import is_closing
 from presence.rules.effects import Changed, MemberCame, StatusChanged, UserEffect
 from presence.rules.negotiated import NOTHING, Negotiation
 from presence.rules.user import Membership, Session, User, with_session
@@ -55,6 +56,8 @@ def is_asked_by_gateway(user: User | None, room: RoomId) -> bool:
 
 def put_in(room: RoomId, user: User | None, _beside: Beside, facts: Facts) -> Step[User]:
     """Make a user a member whose gateway need not know of it now: it is away, or of version 0.1."""
+    if is_closing(room, facts):
+        return Change(Refused(ErrorCode.ROOM_FORBIDDEN.name))
     if user is None or not user.is_reachable or room in user.rooms or is_asked_by_gateway(user, room):
         return Change(Affected(0), _touched(user))
     wanted = Prepare(user.session.id, rooms=(room,), hears=user.session.hears)

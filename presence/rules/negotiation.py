@@ -52,7 +52,7 @@ from presence.rules.negotiated import (
     apart,
 )
 from tieline.wire.codes import ErrorCode
-from tieline.wire.ids import NO_CALL, CallId, ConnectionId, FrameDigest, SessionId, UserId
+from tieline.wire.ids import NO_CALL, CallId, ConnectionId, FrameDigest, RoomId, SessionId, UserId
 from tieline.wire.replies import CallFate
 
 PRECEDED_MS: Final = 15_000
@@ -97,6 +97,8 @@ class Incoming(NamedTuple):
     """The session of the sender."""
     missed_on: ConnectionId = ConnectionId("")
     """The connection that the target has lost; empty: it is there."""
+    rooms: tuple[RoomId, ...] = ()
+    """Of an offer: the rooms in which both are, some of them where they are many."""
 
 
 class Outgoing(NamedTuple):
@@ -168,7 +170,7 @@ def _waiting(negotiation: Negotiation, incoming: Incoming, kept_until: int = 0) 
     )
     of_these = ((incoming.sender, incoming.sent_in), (incoming.target, incoming.session))
     sessions = (negotiation.sessions if negotiation.is_active else ()) or of_these
-    course = negotiation.course if negotiation.is_active else Course(incoming.sender, incoming.now)
+    course = negotiation.course if negotiation.is_active else _begun(incoming)
     return msgspec.structs.replace(
         negotiation, offers=(*others, waiting), held=held, call=call, sessions=sessions, course=course
     )
@@ -191,6 +193,10 @@ def wake(negotiation: Negotiation, target: UserId, session: SessionId) -> Negoti
     )
     sessions = tuple((user, session if user == target else own) for user, own in negotiation.sessions)
     return msgspec.structs.replace(negotiation, offers=offers, held=held, sessions=sessions)
+
+
+def _begun(incoming: Incoming) -> Course:
+    return Course(incoming.sender, incoming.now, rooms=incoming.rooms)
 
 
 def replaced_unheard(negotiation: Negotiation, incoming: Incoming) -> FrameDigest | None:

@@ -16,8 +16,8 @@ from presence.rules.change import Apart, Await, Change, Facts, LookAgain, LookAt
 from presence.rules.effects import Changed, EndCalls, EndCallsWithoutRoom, Happening, Replaced, Said
 from presence.rules.negotiated import NO_SESSION, NOTHING, Negotiation, Remembered, WaitingOffer
 from presence.rules.negotiation import CandidatePolicy, Incoming, Outcome
-from presence.rules.standing import may_wake
-from presence.rules.user import User, gone, share_a_room
+from presence.rules.standing import rooms_to_wake_in
+from presence.rules.user import User, gone, share_a_room, shared_rooms
 from tieline.wire.codes import ErrorCode
 from tieline.wire.events import Happened
 from tieline.wire.ids import NO_CALL, CallId, ConnectionId, FrameDigest, SessionId, UserId
@@ -38,6 +38,9 @@ _GRANTED: Final = ("WEBRTC_ICE_CANDIDATE", "WEBRTC_ANSWER")
 MIN_TIMER_S: Final = 1.0
 """The shortest time that NATS can set a timer for."""
 
+
+MOST_ROOMS: Final = 4
+"""Rooms that a call is said to be in: two users mostly share one or two, and each event of it names them."""
 
 KEPT_APART_S: Final = RETRY_WINDOW_S + 15.0
 """How long a frame that lies apart is kept beyond the offer's time: until no retry can ask for it."""
@@ -94,7 +97,11 @@ def check(
     if not target.is_reachable:
         return _refuse(ErrorCode.TARGET_OFFLINE, current)
     missed_on = target.session.connection if target.session.status == "away" else ConnectionId("")
-    incoming = Incoming(ask.user, ask.to, target.session.id, ask.digest, facts.now, ask.session, missed_on)
+    is_first = ask.cmd == _OFFER and not current.is_active
+    rooms = shared_rooms(sender, target, MOST_ROOMS) if is_first else ()
+    incoming = Incoming(
+        ask.user, ask.to, target.session.id, ask.digest, facts.now, ask.session, missed_on, rooms
+    )
     return _judge(ask, terms, current, incoming, target)
 
 
@@ -150,7 +157,8 @@ def _to_absent(
         return None
     if Keys.standing(ask.to) not in facts.read:
         return LookAt((Keys.standing(ask.to),))
-    if not may_wake(sender, ask.to, facts):
+    rooms = rooms_to_wake_in(sender, ask.to, facts)
+    if not rooms:
         return None
     if not sender.voice:
         return _refuse(ErrorCode.NO_VOICE_PERMISSION, current)
@@ -165,7 +173,9 @@ def _to_absent(
         return wait
     if not facts.is_noted:
         return _refuse(ErrorCode.TARGET_OFFLINE, current)
-    incoming = Incoming(ask.user, ask.to, NO_SESSION, ask.digest, facts.now, ask.session)
+    incoming = Incoming(
+        ask.user, ask.to, NO_SESSION, ask.digest, facts.now, ask.session, rooms=rooms[:MOST_ROOMS]
+    )
     return _kept(ask, terms, negotiation.keep(current, incoming, until), facts.now)
 
 
@@ -193,6 +203,7 @@ def _kept(ask: Check, terms: Terms, outcome: Outcome, now: int) -> Change[Negoti
         apart=_frame_apart(ask, left_s + terms.offer_timeout_s) if ask.frame else None,
         said=_said(ask, waiting.at, outcome.call),
         look_again=LookAgain(
+            lambda _: False,
             lambda _: False,
             functools.partial(waking.settle, ask.user, ask.to, terms.offer_timeout_s, waking.done),
             ask.to,

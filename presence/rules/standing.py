@@ -17,8 +17,8 @@ from typing import Final, TypeVar
 import msgspec
 
 from presence.rules.change import Change, Facts, Rule, Step
+from presence.rules.closing import is_closing
 from presence.rules.user import User, with_session
-from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import RoomId, UserId
 from tieline.wire.internal.answers import Refused, SessionGone
 from tieline.wire.internal.rooms import JoinRoom
@@ -27,6 +27,10 @@ from tieline.wire.subjects import Keys
 
 BANNED: Final = "BANNED"
 """The reason of a refusal to begin a session. No client is told it in a message: it is denied the upgrade."""
+
+KEPT_OUT: Final = "KEPT_OUT"
+"""The reason of a refusal to join, whatever the token says. A client is told ROOM_FORBIDDEN, as by its token
+(`presence.operations`), of which alone it is counted that a gateway should not have asked."""
 
 Beside = Mapping[UserId, User]
 
@@ -83,10 +87,19 @@ def may_wake(caller: User, callee: UserId, facts: Facts) -> bool:
 
     Its standing is among what was read.
     """
+    return bool(rooms_to_wake_in(caller, callee, facts))
+
+
+def rooms_to_wake_in(caller: User, callee: UserId, facts: Facts) -> tuple[RoomId, ...]:
+    """List the rooms of the caller's that another user is given, in order; none if that one is banned.
+
+    Its standing is among what was read.
+    """
     standing = standing_of(callee, facts)
-    return not standing.is_banned(facts.now) and any(
-        room in caller.rooms and not standing.is_out_of(room, facts.now) for room in standing.given
-    )
+    if standing.is_banned(facts.now):
+        return ()
+    here = (room for room in standing.given if room in caller.rooms)
+    return tuple(sorted(room for room in here if not standing.is_out_of(room, facts.now)))
 
 
 def kept_s(standing: Standing, now: int) -> float | None:
@@ -137,7 +150,9 @@ def opening(
         if standing.is_banned(facts.now):
             return Change(Refused(BANNED))
         join = tuple(dict.fromkeys((*standing.given, *ask.join)))
-        join = tuple(room for room in join if not standing.is_out_of(room, facts.now))
+        join = tuple(
+            room for room in join if not standing.is_out_of(room, facts.now) and not is_closing(room, facts)
+        )
         wanted = msgspec.structs.replace(
             ask,
             granted=_granted(ask.granted, standing, facts.now),
@@ -195,8 +210,8 @@ def joining(
 
     def decide(ask: JoinRoom, user: User | None, beside: Beside, facts: Facts) -> Step[User]:
         standing = standing_of(ask.user, facts)
-        if standing.is_out_of(ask.room, facts.now):
-            return Change(Refused(ErrorCode.ROOM_FORBIDDEN.name))
+        if standing.is_out_of(ask.room, facts.now) or is_closing(ask.room, facts):
+            return Change(Refused(KEPT_OUT))
         rule = by_word if ask.room in standing.given else by_token
         return rule(ask, user, beside, facts)
 

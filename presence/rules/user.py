@@ -168,6 +168,11 @@ def share_a_room(one: User, other: User) -> bool:
     return not one.rooms.keys().isdisjoint(other.rooms)
 
 
+def shared_rooms(one: User, other: User, most: int) -> tuple[RoomId, ...]:
+    """List the rooms of which both are members, in order and so many at most."""
+    return tuple(sorted(one.rooms.keys() & other.rooms.keys())[:most])
+
+
 def gone(user: User | None) -> SessionGone:
     """Say what has become of a session that is not the user's live one."""
     return SessionGone(replaced=user is not None and user.is_reachable)

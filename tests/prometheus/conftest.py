@@ -6,7 +6,7 @@ import pytest
 
 from api.callers import entry
 from deploy.monitoring.generated import RULES
-from tests.prometheus.traffic import Traffic
+from tests.prometheus.traffic import KEY, Traffic
 from tests.support.prometheus import Prometheus
 from tests.support.receiver import SECRET
 from tests.support.system import System
@@ -15,7 +15,7 @@ from tests.support.waiting import until_now
 SETTINGS = {"OFFER_TIMEOUT": "3", "STORAGE": "memory", "EVENTS": "on"}
 """Offers that nobody answers should time out under the eyes of the tests, and no others."""
 
-API_KEYS = entry("tests", "a key of a backend that asks nothing here")
+API_KEYS = entry("tests", KEY)
 
 
 @pytest.fixture(scope="package")

@@ -130,6 +130,13 @@ def _of_a_webhook_worker(instance: str) -> dict[str, str]:
     }
 
 
+def _of_an_api(instance: str) -> dict[str, str]:
+    return {
+        _of("tieline_api_requests_total", instance, op="getUser", status="200"): rising(60),
+        _of("tieline_api_requests_total", instance, op="getUser", status="503"): rising(1),
+    }
+
+
 HEALTHY: Final[Series] = {
     **{
         series: values
@@ -141,6 +148,7 @@ HEALTHY: Final[Series] = {
     **_buckets("tieline_presence_check_seconds", "r1", 600, 0.004),
     **_of_presence("p1"),
     **_of_a_webhook_worker("w1"),
+    **_of_an_api("a1"),
 }
 """A system that everybody is content with."""
 
@@ -256,6 +264,9 @@ FAILURES: Final[Mapping[str, Failure]] = {
             _of("tieline_events_told_total", "p1", outcome="failed"): rising(12),
             _of("tieline_events_told_total", "p1", outcome="told"): steady(9),
         }
+    ),
+    "TielineApiFailing": Failure(
+        {_of("tieline_api_requests_total", "a1", op="getUser", status="503"): rising(10)}
     ),
     "TielineWebhookBehind": Failure({_of("tieline_webhook_oldest_seconds", "w1"): changed(40, 1200)}),
     "TielineWebhookDeadLetters": Failure(

@@ -7,14 +7,19 @@ from contextlib import suppress
 from typing import Final, NamedTuple, Self
 
 from tests.support.frames import ANSWER, HANGUP, OFFER
+from tests.support.http_get import HOST
 from tests.support.load import running
 from tests.support.people import People, Person
 from tests.support.raw_client import RawClient, Refused
 from tests.support.receiver import Receiver
 from tests.support.resuming import ResumingPeople, id_of
 from tests.support.system import System
+from tieline.api import Backend
 
 PAIRS: Final = 2
+
+
+KEY: Final = "a key of a backend that counts what there is"
 
 
 class Gateways(NamedTuple):
@@ -29,6 +34,7 @@ class Traffic:
 
     def __init__(self, system: System) -> None:
         self._gateways = Gateways(system.ports)
+        self._api = f"http://{HOST}:{system.all('api')[0].port}"
         self._failure: BaseException | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -60,13 +66,14 @@ class Traffic:
 
     async def _live(self) -> None:
         urls = [f"ws://127.0.0.1:{port}/ws" for port in self._gateways.ports]
-        async with self.receiver.listening(), running(urls, PAIRS):
+        async with self.receiver.listening(), running(urls, PAIRS), Backend(self._api, KEY) as backend:
             while not self._stopping.is_set():
                 async with People(self._gateways) as people:
                     await _calls(people)
                 async with ResumingPeople(self._gateways) as resumers:
                     await _resumes(resumers)
                 await _refusals(self._gateways.ports)
+                await backend.statistics()
                 self.rounds += 1
 
 

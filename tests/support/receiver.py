@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any, Final, Literal, NamedTuple
 
-from webhooks.signature import signature
+from tieline.wire.signatures import signature
 
 SECRET: Final = "a secret of the receiver's own, long enough"
 

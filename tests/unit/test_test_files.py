@@ -33,6 +33,7 @@ COVERED_ELSEWHERE: Final = {
     "tieline/cli/backend/ban.py": "tests/unit/cli/backend/test_commands.py, which runs them all",
     "tieline/cli/backend/close.py": "tests/unit/cli/backend/test_commands.py, which runs them all",
     "tieline/cli/backend/send.py": "tests/unit/cli/backend/test_commands.py, which runs them all",
+    "tieline/cli/backend/tail.py": "tests/unit/cli/backend/test_commands.py, which runs them all",
     "tieline/cli/backend/api_key.py": "tests/unit/cli/backend/test_commands.py, which runs them all",
     "tieline/cli/dev/command.py": "tests/system/test_dev.py: it starts every process there is",
     "presence/bucket.py": "tests/contract/test_store.py, with the fake that other tests use in its place",

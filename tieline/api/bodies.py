@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from tieline.wire.cloud_events import PREFIX
 from tieline.wire.ids import ID_RULE, MAX_ID_BYTES
 
 LONGEST_S = 315_360_000
@@ -127,6 +128,8 @@ class Changed(Body, frozen=True, kw_only=True):
 
     affected: int
     """How many sessions, members or calls it has changed, or been sent to; 0: there was nothing to change."""
+    left: int = 0
+    """Of a room that is being closed: how many are still in it, and about to be put out. Absent: none."""
 
 
 class Statistics(Body, frozen=True, kw_only=True):
@@ -200,6 +203,51 @@ class Token(Body, frozen=True, kw_only=True):
 
     token: str
     expires_at: Time
+
+
+class EventData(Body, frozen=True, kw_only=True):
+    """What an event says, by its type (docs/webhooks.md#events); what does not apply is empty."""
+
+    room: str = ""
+    """Of `tieline.member.*`."""
+    user: str = ""
+    """Of `tieline.member.*`."""
+    caller: str = ""
+    """Of `tieline.call.*`."""
+    callee: str = ""
+    """Of `tieline.call.*`."""
+    call: str = ""
+    by: str = ""
+    """Whose doing it was."""
+    reason: str = ""
+    offered_at: Time = 0
+    answered_at: Time = 0
+    answer_seconds: float = 0
+    duration_seconds: float = 0
+    rooms: list[str] = []
+    """Of `tieline.call.*`: those in which both were when the call began."""
+
+
+class Event(Body, frozen=True, kw_only=True):
+    """Something that has happened: a CloudEvent."""
+
+    id: str
+    """The same again is the same event."""
+    type: str
+    """Such as `tieline.call.ended`; a later version may have others."""
+    subject: str
+    """`call/<id>`, `room/<room>` or, of a refused offer, `user/<callee>`."""
+    time: str
+    """When it happened (RFC 3339)."""
+    data: EventData = EventData()
+    source: str = ""
+    sequence: str = ""
+    """Its place in the stream, 20 digits that sort as text."""
+
+    @property
+    def kind(self) -> str:
+        """The type in plain words, such as `call.ended`."""
+        return self.type.removeprefix(PREFIX)
 
 
 class WebhookOrder(Order, frozen=True, kw_only=True):

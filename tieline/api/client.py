@@ -6,7 +6,7 @@ way. The service that answers is `api/`; commands ask in the same way (`tieline.
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote
@@ -15,7 +15,9 @@ import httpx
 import msgspec
 
 from tieline.api import bodies
-from tieline.api.bodies import Changed, Member, MemberPage, Problem, Room, RoomPage, Statistics, Token, User
+from tieline.api.answers import BETWEEN_S, RETRIED, Unavailable, read
+from tieline.api.bodies import Changed, Event, Member, MemberPage, Room, RoomPage, Statistics, Token, User
+from tieline.api.streaming import follow
 
 PATIENCE_S: Final = 10.0
 """How long one request is repeated: twice as long as the API itself waits for presence."""
@@ -23,27 +25,9 @@ PATIENCE_S: Final = 10.0
 ANSWER_S: Final = 8.0
 """For one answer: the API gives one within 5 s."""
 
-BETWEEN_S: Final = 0.2
-"""Between two attempts: an API process that has ended is replaced by a balancer in less."""
-
-RETRIED: Final = frozenset((502, 503, 504))
-"""Nobody could answer: presence, or a balancer in front."""
-
 BodyT = TypeVar("BodyT", bound=bodies.Body)
 
 _encode = msgspec.json.Encoder().encode
-
-
-class Refused(Exception):
-    """The API has refused a request; `problem` says why."""
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(f"{problem.reason}: {problem.detail}")
-        self.problem = problem
-
-
-class Unavailable(Exception):
-    """Nobody has answered in time. Whether a change was made is unknown; the same key makes it once."""
 
 
 class Backend:
@@ -118,9 +102,20 @@ class Backend:
         )
 
     async def close_room(self, room: str, seconds: float = 0, *, once: str = "") -> Changed:
-        """Put everybody out of a room, and keep them out for a while."""
-        order = bodies.CloseOrder(seconds=seconds)
-        return await self._change("POST", f"/rooms/{_quoted(room)}/close", order, once)
+        """Put everybody out of a room, and keep them out for a while.
+
+        While that goes on it is asked about, for as long as a request is repeated; who is `left` then is put
+        out by and by, which the same `once` asks about.
+        """
+        order, path = bodies.CloseOrder(seconds=seconds), f"/rooms/{_quoted(room)}/close"
+        once = once or secrets.token_hex(16)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._patience_s
+        while True:
+            changed = await self._change("POST", path, order, once)
+            if not changed.left or loop.time() + BETWEEN_S > until:
+                return changed
+            await asyncio.sleep(BETWEEN_S)
 
     async def user(self, user: str) -> User:
         """Look at a user."""
@@ -162,18 +157,38 @@ class Backend:
 
     async def mint_token(self, order: bodies.TokenOrder) -> Token:
         """Mint an admission token."""
-        return _read(await self._send("POST", "/tokens", order, {}, {}), Token)
+        return read(await self._send("POST", "/tokens", order, {}, {}), Token)
 
     async def statistics(self) -> Statistics:
         """Count what there is."""
         return await self._get("/statistics", Statistics)
 
+    def events(
+        self,
+        *,
+        user: str = "",
+        room: str = "",
+        after: int | None = None,
+        on_gap: Callable[[int], None] = lambda _: None,
+    ) -> AsyncIterator[Event]:
+        """Follow what happens, of one user or room if that is named: from now on, or `after` a place.
+
+        A connection that is lost is made anew, and goes on behind the last event that came. `on_gap` is told
+        how many events are gone that were too old by then; 0: nobody knows.
+
+        Raises:
+            Refused: the API refuses it.
+            Unavailable: nobody answers for as long as a request is repeated.
+        """
+        named = {name: value for name, value in (("user", user), ("room", room)) if value}
+        return follow(self._http, named, after, on_gap, self._patience_s)
+
     async def _get(self, path: str, wanted: type[BodyT], query: Mapping[str, str] | None = None) -> BodyT:
-        return _read(await self._send("GET", path, None, {}, query or {}), wanted)
+        return read(await self._send("GET", path, None, {}, query or {}), wanted)
 
     async def _change(self, method: str, path: str, order: bodies.Order | None, once: str) -> Changed:
         headers = {"Idempotency-Key": once or secrets.token_hex(16)}
-        return _read(await self._send(method, path, order, headers, {}), Changed)
+        return read(await self._send(method, path, order, headers, {}), Changed)
 
     async def _send(
         self,
@@ -215,21 +230,3 @@ def _quoted(name: str) -> str:
 
 def _member(room: str, user: str) -> str:
     return f"/rooms/{_quoted(room)}/members/{_quoted(user)}"
-
-
-def _read(answer: httpx.Response, wanted: type[BodyT]) -> BodyT:
-    """Read an answer.
-
-    Raises:
-        Refused: it is a refusal.
-        Unavailable: it is not the API's.
-    """
-    try:
-        if answer.is_success:
-            return msgspec.json.decode(answer.content, type=wanted)
-        problem = msgspec.json.decode(answer.content, type=Problem)
-    except msgspec.MsgspecError:
-        raise Unavailable(
-            f"{answer.url}: status {answer.status_code}, which is no answer of the API's"
-        ) from None
-    raise Refused(problem)

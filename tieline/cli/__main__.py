@@ -4,6 +4,8 @@ Each command is a module with `add_arguments(parser)` and `run(args) -> int`, im
 one asked for: only a command that needs a package fails when it is missing.
 """
 
+import argparse
+import contextlib
 import importlib
 import sys
 import warnings
@@ -12,7 +14,7 @@ from typing import Final, NamedTuple
 
 from tieline import __version__
 from tieline.cli.exits import EXIT_INTERRUPTED, fail_without_package, while_it_is_read
-from tieline.cli.options import option_parser
+from tieline.cli.options import OptionParser, option_parser
 
 
 class Command(NamedTuple):
@@ -96,11 +98,23 @@ COMMANDS: Final = {
     "ban": Command("tieline.cli.backend.ban", "keep a user away for a while", OVER_API),
     "close": Command("tieline.cli.backend.close", "put everybody out of a room", OVER_API),
     "send": Command("tieline.cli.backend.send", "send a message to a user or a room", OVER_API),
+    "tail": Command(
+        "tieline.cli.backend.tail",
+        "follow what happens, until Ctrl-C",
+        "Who comes and goes, who calls whom, and what becomes of it, if presence keeps events\n"
+        f"(TIELINE_EVENTS=on, as under `tieline dev`). {OVER_API}",
+    ),
     "api-key": Command(
         "tieline.cli.backend.api_key",
         "make a key for the backend's API",
         "Prints the key, for who asks, and its entry, for the API: several entries stand side by side, with\n"
         "commas between them, so that a key is changed without a pause.",
+    ),
+    "completion": Command(
+        "tieline.cli.completion",
+        "complete commands and options in a shell",
+        'In bash: eval "$(tieline completion bash)"; for good, put that into ~/.bashrc. zsh takes it in\n'
+        "the same way; in fish, save it as ~/.config/fish/completions/tieline.fish.",
     ),
 }
 """Those that a user calls first come first."""
@@ -112,26 +126,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = words[0] if words else ""
     if asked in COMMANDS:
         words = with_mode(words, COMMANDS[asked].mode)
-    parser = option_parser("tieline", "Signaling for WebRTC voice calls.")
-    parser.add_argument("--version", action="version", version=f"tieline {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, command in COMMANDS.items():
-        subparser = commands.add_parser(
-            name,
-            help=command.summary,
-            description=f"tieline {name}: {command.summary}.\n{command.more}",
-            formatter_class=parser.formatter_class,
-        )
-        if name != asked:
-            continue
+    parser, subparsers = _parsers()
+    if asked in COMMANDS:
         try:
-            module = importlib.import_module(command.module)
+            _declare(asked, subparsers[asked])
         except ModuleNotFoundError as missing:
             if (missing.name or "").startswith("tieline"):
                 raise
-            return fail_without_package(name, missing)
-        module.add_arguments(subparser)
-        subparser.set_defaults(run=module.run)
+            return fail_without_package(asked, missing)
     options = parser.parse_args(words)
     # A gateway and `tieline dev` say so in their own words.
     warnings.filterwarnings("ignore", message="The HMAC key is")
@@ -139,6 +141,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return while_it_is_read(lambda: int(options.run(options)))
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+
+
+def _parsers() -> tuple[OptionParser, dict[str, argparse.ArgumentParser]]:
+    """Make the parser of all, and one for each command, without its options."""
+    parser = option_parser("tieline", "Signaling for WebRTC voice calls.")
+    parser.add_argument("--version", action="version", version=f"tieline {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    return parser, {
+        name: commands.add_parser(
+            name,
+            help=command.summary,
+            description=f"tieline {name}: {command.summary}.\n{command.more}",
+            formatter_class=parser.formatter_class,
+        )
+        for name, command in COMMANDS.items()
+    }
+
+
+def _declare(name: str, parser: argparse.ArgumentParser) -> None:
+    """Import the module of a command, and have its parser know its options. Raises `ModuleNotFoundError`."""
+    module = importlib.import_module(COMMANDS[name].module)
+    module.add_arguments(parser)
+    parser.set_defaults(run=module.run)
+
+
+def parser_of_all() -> argparse.ArgumentParser:
+    """Make a parser that knows the options of all commands whose packages are installed."""
+    parser, subparsers = _parsers()
+    for name, each in subparsers.items():
+        with contextlib.suppress(ModuleNotFoundError):
+            _declare(name, each)
+    return parser
 
 
 def with_mode(words: list[str], mode: str) -> list[str]:

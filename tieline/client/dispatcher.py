@@ -188,6 +188,8 @@ class Dispatcher:
         for event in events:
             if isinstance(event, MemberLeft) and event.user_id == self.session.welcome.user_id:
                 self.session.record_left(event.room)
+            elif isinstance(event, MemberJoined) and event.user_id == self.session.welcome.user_id:
+                self.session.record_joined(event.room)
             elif isinstance(event, MemberLeft) and self.calls is not None and self.calls.live():
                 asyncio.get_running_loop().call_later(PARTED_S, self._part)
             self.inbox.put(event)

@@ -158,7 +158,12 @@ class Rosters:
         is_member = any(member.user_id == self._user for member in roster.members)
         if not roster.number or not is_member:
             return roster, []  # of a server that knows no numbers; or of a room that was left meanwhile
-        events = [] if known is None else self._news(known, roster, request_id, joins=listing.is_news)
+        events: list[RoomEvent] = []
+        if known is not None:
+            events = self._news(known, roster, request_id, joins=listing.is_news)
+        elif listing.is_news:  # the backend has made this client a member
+            events = [MemberJoined(listing.room, self._user, request_id, roster.number)]
+            events += self._news(_unlisted((listing.room,))[listing.room], roster, request_id, joins=True)
         self._rooms[listing.room] = _Room(roster.number, roster.members, is_whole=True)
         return roster, events
 
@@ -202,6 +207,8 @@ class Rosters:
                 self._rooms.pop(change.room, None)
             elif room is not None:
                 room.apply(event)
+            elif isinstance(event, MemberJoined) and event.user_id == self._user:
+                self._rooms |= _unlisted((change.room,))  # the backend has made this client a member
         return events
 
     def asked(self) -> tuple[Listing, ...]:

@@ -75,6 +75,10 @@ class Session:
         self.last = request_id or self.last
         return True
 
+    def record_joined(self, room: RoomId) -> None:
+        """Record that this client is a member of a room by the backend's word."""
+        self.rooms[room] = None
+
     def record_left(self, room: RoomId) -> None:
         """Record that the server has made this client leave a room."""
         self.rooms.pop(room, None)

@@ -7,7 +7,7 @@ it, once. What each type says is in docs/webhooks.md#events. What is told to who
 
 import hashlib
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
@@ -78,6 +78,8 @@ class Call(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """From the answer to the end."""
     until: int | None = None
     """Of `call.waking`: the end of the time in which the callee is waited for."""
+    rooms: tuple[RoomId, ...] = ()
+    """Rooms in which both were when it began; an offer that was refused names none."""
 
 
 class CloudEvent(msgspec.Struct, frozen=True):
@@ -108,8 +110,40 @@ class Kept(msgspec.Struct, frozen=True):
         return self.type.removeprefix(PREFIX)
 
 
+class StoredEvent(NamedTuple):
+    """An event with its place in the stream."""
+
+    sequence: int
+    subject: str
+    id: str
+    at: int
+    """When it was stored."""
+    body: bytes
+
+
+class Concerned(msgspec.Struct, frozen=True):
+    """The users and rooms that the data of an event names."""
+
+    room: str = ""
+    user: str = ""
+    caller: str = ""
+    callee: str = ""
+    rooms: tuple[str, ...] = ()
+
+    def is_about(self, user: str, room: str) -> bool:
+        """Whether it names this user, and this room; "": any will do."""
+        if user and user not in (self.user, self.caller, self.callee):
+            return False
+        return not room or room == self.room or room in self.rooms
+
+
+class _WithData(msgspec.Struct, frozen=True):
+    data: Concerned = Concerned()
+
+
 _encoder: Final = msgspec.json.Encoder()
 _kept: Final = msgspec.json.Decoder(Kept)
+_with_data: Final = msgspec.json.Decoder(_WithData)
 
 
 def event_id(*words: object) -> str:
@@ -152,6 +186,14 @@ def read(kept: bytes) -> Kept:
         msgspec.DecodeError: it is none.
     """
     return _kept.decode(kept)
+
+
+def concerned(kept: bytes) -> Concerned:
+    """Read whom an event that the stream has kept is about; one that nobody understands is about nobody."""
+    try:
+        return _with_data.decode(kept).data
+    except msgspec.MsgspecError:
+        return Concerned()
 
 
 def numbered(kept: bytes, sequence: int) -> bytes:

@@ -622,29 +622,6 @@ def read_floor(answer: bytes) -> int | None:
     return None if floor is None else floor.stream_seq
 
 
-class _Last(msgspec.Struct, frozen=True):
-    last_seq: int
-
-
-class _LastAnswer(msgspec.Struct, frozen=True):
-    state: _Last | None = None
-
-
-_last = msgspec.json.Decoder(_LastAnswer)
-
-
-def read_last_sequence(answer: bytes) -> int | None:
-    """Read from the answer to `stream_info` the sequence of the last message that the stream has had.
-
-    None: there is no such stream, or it cannot be understood.
-    """
-    try:
-        state = _last.decode(answer).state
-    except UNREADABLE:
-        return None
-    return None if state is None else state.last_seq
-
-
 def read_stream(answer: bytes) -> Stream:
     """Read the answer to `stream_info`. One that cannot be understood says that nothing is known."""
     try:

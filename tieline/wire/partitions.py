@@ -38,7 +38,8 @@ class Partitions:
 
         Leases, and patterns of sessions, there are in each: these say in which (`placed`). A user's record,
         session and timer go by the user, which the names of sessions are made for (`session_for`); a
-        negotiation, what it holds and its timer by the pair; a roster by its room.
+        negotiation, what it holds and its timer by the pair; a roster, and that it is being
+        closed, by its room.
         """
         return self._of_key(key) if self.number > 1 else FIRST
 
@@ -51,7 +52,7 @@ class Partitions:
             named = tokens[:2]
         elif kind == "session" and (tokens[0] == "*" or "*" not in tokens):
             named = tokens[1:2]
-        elif kind in ("user", "away", "standing", "wake", "room", "given"):
+        elif kind in ("user", "away", "standing", "wake", "room", "given", "closing", "close"):
             named = tokens[:1]
         else:
             return FIRST

@@ -126,8 +126,10 @@ def permissions(subjects: Subjects, former: int = 0) -> dict[str, Permissions]:
                 jetstream.bucket_prefix(subjects.webhooks()) + WebhookKeys.endpoints(),
                 jetstream.get_from_leader(jetstream.bucket_stream(subjects.webhooks())),
                 jetstream.direct_get(jetstream.bucket_stream(subjects.webhooks())),
+                jetstream.stream_info(subjects.event_stream()),
+                jetstream.direct_get(subjects.event_stream()),
             ),
-            hear=(f"{ns}.api.*.reply.*",),
+            hear=(f"{ns}.api.*.reply.*", f"{ns}.live.cloudevents.*.*"),
             answer=False,
         ),
         "streams": Permissions(

@@ -360,6 +360,16 @@ class Keys:
         return f"wake.{token(user)}"
 
     @staticmethod
+    def closing(room: RoomId) -> str:
+        """That a room is being closed: nobody comes in."""
+        return f"closing.{token(room)}"
+
+    @staticmethod
+    def close_timer(room: RoomId) -> str:
+        """After which more of the members of a room that is being closed are put out."""
+        return f"timer.close.{token(room)}"
+
+    @staticmethod
     def once(name: str) -> str:
         """How a change of that name was answered."""
         return f"once.{token(name)}"
@@ -392,6 +402,8 @@ class Keys:
             "given.*.*",
             "wake.*",
             "once.*",
+            "closing.*",
+            "timer.close.*",
         )
 
     @staticmethod

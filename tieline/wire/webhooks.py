@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from tieline.wire.public_addresses import is_seen_to_be_private
 from tieline.wire.subjects import token
 
 EndpointId = NewType("EndpointId", str)
@@ -122,8 +123,8 @@ class Keys:
 
 def problem_of_url(url: str, *, may_be_private: bool) -> str | None:
     """Say why nothing is told to an address; None: it may be one."""
-    if len(url) > MAX_URL or not url.isprintable() or " " in url:
-        return f"an address has at most {MAX_URL} characters, and no blanks"
+    if len(url) > MAX_URL or not url.isprintable() or " " in url or "\\" in url:
+        return f"an address has at most {MAX_URL} characters, and no blanks or backslashes"
     try:
         parts = urlsplit(url)
         host = parts.hostname
@@ -136,6 +137,8 @@ def problem_of_url(url: str, *, may_be_private: bool) -> str | None:
         return "http:// is for private networks, with TIELINE_WEBHOOK_PRIVATE=1"
     if parts.username is not None or parts.password is not None or parts.fragment:
         return "an address has neither a login nor a fragment: deliveries are signed instead"
+    if not may_be_private and is_seen_to_be_private(host):
+        return "this is in a private network: such addresses want TIELINE_WEBHOOK_PRIVATE=1"
     return None
 
 

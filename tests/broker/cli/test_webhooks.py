@@ -11,12 +11,12 @@ from tests.broker.webhooks.conftest import SUBJECTS
 from tests.support.nats_server import NatsServer
 from tieline.cli.__main__ import main
 from tieline.cli.exits import EXIT_OK
+from tieline.event_stream import EventStream
 from tieline.runtime.broker import Broker
 from tieline.runtime.requests import Requests
 from tieline.webhook_bucket import Bucket, make_bucket
 from tieline.wire import webhooks
 from tieline.wire.webhooks import DeadLetter, Endpoint, EndpointId, Keys, Progress
-from webhooks.stream import EventStream
 
 ONE = EndpointId("one")
 

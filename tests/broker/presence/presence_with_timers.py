@@ -29,7 +29,7 @@ from tests.unit.presence.presence_process import in_words
 from tests.unit.presence.rules.frames import NOW
 from tieline.runtime.broker import Broker
 from tieline.wire import jetstream
-from tieline.wire.ids import GatewayId, UserId
+from tieline.wire.ids import GatewayId, RoomId, UserId
 from tieline.wire.internal.directions import PresenceReply, PresenceRequest
 from tieline.wire.permissions import TIMERS
 from tieline.wire.subjects import Keys
@@ -101,7 +101,9 @@ class Presence:
         looks = SecondLooks(records, changes.end_offered, FakeMail())
         terms = Terms("hold", SOON_S)
         self._operations = Operations(records, changes, gateways, terms, SOON_S, log, looks)
-        self.timers = Timers(broker, bucket.stream, bucket.prefix, gateways, changes)
+        self.closed: list[RoomId] = []
+        """Rooms of which more of the members are to be put out."""
+        self.timers = Timers(broker, bucket.stream, bucket.prefix, gateways, changes, close=self._note_closed)
         self.running = asyncio.create_task(self.timers.run())
         self._context = broker.client.jetstream()
 
@@ -111,6 +113,9 @@ class Presence:
         if afterwards is not None:
             await afterwards()
         return reply
+
+    async def _note_closed(self, room: RoomId) -> None:
+        self.closed.append(room)
 
     async def _is_alive(self, gateway: GatewayId, _patience_s: float) -> bool:
         return gateway in self.living

@@ -20,7 +20,7 @@ from tieline import metrics
 from tieline.runtime.broker import Broker, connect
 from tieline.runtime.requests import Requests
 from tieline.wire.digests import digest
-from tieline.wire.ids import ConnectionId, GatewayId, SessionId, UserId
+from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
 from tieline.wire.internal.sessions import EndSession, KeepLease
 from tieline.wire.internal.signals import Check
 from tieline.wire.subjects import Keys
@@ -257,3 +257,11 @@ async def test_a_timer_of_nobody_is_dropped_and_removed(
     await until(lambda: value_of(dropped) == before + 1)
     assert not any(record.exc_info for record in caplog.records)
     assert not presence.running.done()
+
+
+async def test_a_room_that_is_being_closed_is_gone_on_with_once(
+    presence: Presence, another: Presence
+) -> None:
+    await presence.store.put(Keys.close_timer(RoomId("hall. *")), b"", SOON_S)
+    await until(lambda: presence.closed or another.closed)
+    assert presence.closed + another.closed == ["hall. *"]

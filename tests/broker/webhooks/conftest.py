@@ -7,6 +7,7 @@ import pytest
 from presence.event_stream import EventStream as Writing
 from presence.event_stream import make_event_stream
 from tests.support.receiver import Receiver
+from tieline.event_stream import EventStream, News, hear
 from tieline.runtime.broker import Broker
 from tieline.runtime.requests import Requests
 from tieline.webhook_bucket import Bucket, make_bucket
@@ -14,7 +15,6 @@ from tieline.wire import cloud_events
 from tieline.wire.cloud_events import Call, CallKind
 from tieline.wire.ids import CallId, UserId
 from tieline.wire.subjects import Subjects
-from webhooks.stream import EventStream, News, hear
 
 SUBJECTS = Subjects("t")
 

@@ -12,6 +12,7 @@ from tests.support.metrics import value_of
 from tests.support.receiver import SECRET, Receiver
 from tests.support.waiting import until, until_true
 from tieline import metrics
+from tieline.event_stream import EventStream, News
 from tieline.runtime.broker import Broker
 from tieline.webhook_bucket import Bucket, Conflict
 from tieline.wire import webhooks
@@ -19,7 +20,6 @@ from tieline.wire.webhooks import Endpoint, EndpointId, Keys
 from webhooks import queue as queue_module
 from webhooks.delivery import Delivery
 from webhooks.sender import Sender
-from webhooks.stream import EventStream, News
 
 ONE = EndpointId("one")
 

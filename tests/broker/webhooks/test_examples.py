@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from webhooks.signature import headers_of
+from tieline.wire.signatures import headers_of
 
 PAGE = (Path(__file__).parents[3] / "docs/webhooks.md").read_text()
 BODY = '[{"id":"大厅"}]'.encode()

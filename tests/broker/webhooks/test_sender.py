@@ -7,13 +7,13 @@ import aiohttp
 import pytest
 
 from tests.support.receiver import SECRET, Manner, Receiver
+from tieline.wire.cloud_events import StoredEvent
 from tieline.wire.webhooks import Endpoint, EndpointId
 from webhooks import sender as module
-from webhooks.queue import Event
 from webhooks.sender import Sender
 
 EVENTS = tuple(
-    Event(number, "call/a", f"id {number}", 0, b'{"id":"id %d","subject":"call/a"}' % number)
+    StoredEvent(number, "call/a", f"id {number}", 0, b'{"id":"id %d","subject":"call/a"}' % number)
     for number in (1, 2)
 )
 

@@ -9,13 +9,13 @@ import pytest
 from tests.broker.webhooks.conftest import Events
 from tests.support.receiver import SECRET, Receiver
 from tests.support.waiting import PATIENCE_S, until
+from tieline.event_stream import EventStream, News
 from tieline.webhook_bucket import Bucket, Unavailable
 from tieline.wire import webhooks
 from tieline.wire.webhooks import Endpoint, EndpointId, Keys
 from webhooks.delivery import Delivery
 from webhooks.sender import Sender
 from webhooks.share import server_of
-from webhooks.stream import EventStream, News
 from webhooks.workers import ALONE_S, Worker
 
 

@@ -150,3 +150,26 @@ async def test_an_answer_of_something_else_is_none(answer: httpx.Response) -> No
     async with Line(answer).backend() as api:
         with pytest.raises(Unavailable, match="no answer of the API's"):
             await api.statistics()
+
+
+async def test_a_room_that_is_being_closed_is_asked_about_until_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tieline.api.client.BETWEEN_S", 0)
+    line = Line(
+        httpx.Response(202, json={"affected": 300, "left": 700}),
+        httpx.Response(503),
+        httpx.Response(202, json={"affected": 800, "left": 200}),
+        httpx.Response(200, json={"affected": 1000}),
+    )
+    async with line.backend() as api:
+        assert await api.close_room("r") == Changed(affected=1000)
+    assert len({request.headers["idempotency-key"] for request in line.requests}) == 1
+    assert len(line.requests) == 4
+
+
+async def test_who_closes_a_room_waits_no_longer_than_it_wants() -> None:
+    line = Line(httpx.Response(202, json={"affected": 300, "left": 700}))
+    async with line.backend(patience_s=0) as api:
+        assert await api.close_room("r", once="mine") == Changed(affected=300, left=700)
+    assert line.requests[0].headers["idempotency-key"] == "mine"

@@ -6,6 +6,7 @@ from tests.unit.client.dispatching import ANN, BOB, CAT, DAN, A, B, Harness, cha
 from tieline.client import MemberJoined, MemberLeft, Roster
 from tieline.wire import replies
 from tieline.wire.codes import ErrorCode
+from tieline.wire.ids import UserId
 
 
 @pytest.mark.parametrize("resume", [True, False])
@@ -75,3 +76,18 @@ async def test_of_a_room_that_was_left_nothing_is_remembered() -> None:
     listing = harness.dispatcher.rosters.begin(A)
     harness.dispatcher.dispatch(replies.success("r", "LEAVE", {"room": "a"}))
     assert listing.is_void
+
+
+@pytest.mark.parametrize(
+    ("told", "others"),
+    [
+        (replies.success("7", "MEMBER_JOINED", replies.MemberJoined(B, ANN)), []),
+        (replies.success("7", "ROOM_CHANGED", Roster(B, (member(ANN), member(BOB)), 7, count=2)), [BOB]),
+    ],
+)
+async def test_a_room_that_one_is_put_into_is_one_of_the_sessions(told: bytes, others: list[UserId]) -> None:
+    harness = Harness(A)
+    harness.dispatcher.dispatch(told)
+    assert list(harness.dispatcher.session.rooms) == [A, B]
+    heard = [event.user_id for event in await harness.events() if isinstance(event, MemberJoined)]
+    assert heard == [ANN, *others]

@@ -244,3 +244,23 @@ def test_whom_one_meets_nowhere_is_known_where_all_members_are() -> None:
     known.leave(A)
     assert not known.may_meet(BOB)
     assert rosters(B).may_meet(BOB), "nor of one that the token has joined"
+
+
+def test_who_is_made_a_member_is_told_so_and_who_is_there() -> None:
+    known = rosters()
+    assert take(known, listed(5, BOB), is_news=True) == (
+        ["ann", "bob"],
+        [MemberJoined(A, ANN, "list", 5), MemberJoined(A, BOB, "list", 5)],
+    )
+    assert take(known, listed(6, BOB, CAT), is_news=True)[1] == [MemberJoined(A, CAT, "list", 6)]
+    assert (known.may_meet(BOB), known.may_meet(DAN)) == (True, False)
+
+
+def test_who_is_made_a_member_by_a_word_alone_may_meet_anybody_there() -> None:
+    known = rosters()
+    joined = single(MemberJoined(A, ANN, "r", 5))
+    assert known.hear(joined) == joined.events
+    assert known.may_meet(BOB), "of the members nobody knows"
+    known.hear(single(MemberJoined(B, BOB, "r", 5)))
+    assert known.hear(single(MemberLeft(A, ANN, "kicked", "r", 6)))
+    assert not known.may_meet(BOB)

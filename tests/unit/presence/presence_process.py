@@ -11,6 +11,7 @@ from presence.backend import Handlers, handlers
 from presence.call_endings import ENDED_AT_ONCE
 from presence.change_loop import ToldUntil
 from presence.changes import Changes
+from presence.closings import Closings
 from presence.entitlement import Entitlement
 from presence.gateways import Gateways
 from presence.kept_offers import KeptOffers
@@ -105,6 +106,8 @@ class PresenceProcess:
         self.living_gateways: set[GatewayId] = set() if beside is None else beside.living_gateways
         self.orders: list[tuple[GatewayId, str]] = []
         """What gateways were asked to do, and which."""
+        self.monotonic_s = 0.0
+        """The clock by which a room is closed in slices."""
         self._furnish(self.store, self.log)
 
     def over(self, store: ListedStore, log: RoomLog | None = None, count: Count = uncounted) -> Self:
@@ -151,10 +154,14 @@ class PresenceProcess:
 
     def _backend(self, records: Records, rosters: Rosters) -> Handlers:
         standings = Standings(records, self.clock)
-        moderation = Moderation(records, self.changes, rosters, standings, self._ask_gateway, max_rooms=3)
+        moderation = Moderation(records, self.changes, standings, self._ask_gateway, max_rooms=3)
+        once = Once(records.store, self.clock)
+        self.closings = Closings(
+            records, rosters, once, self.clock, moderation.put_out, lambda: self.monotonic_s
+        )
         mail = AppMail(records, rosters, self._post)
         overview = Overview(records, rosters, standings, self.clock)
-        return handlers(Once(records.store), moderation, mail, overview)
+        return handlers(once, moderation, self.closings, mail, overview)
 
     async def _ask_gateway(self, gateway: GatewayId, what: str, order: bytes, patience_s: float) -> bytes:
         """Have a gateway carry out an order, if it lives: what it would do then is done here."""

@@ -3,9 +3,11 @@
 import pytest
 
 from presence.store import StoreUnavailable
+from tests.support.metrics import value_of
 from tests.unit.presence.presence_process import PresenceProcess
 from tests.unit.presence.requests import opening, registering
 from tests.unit.presence.rules.frames import NOW
+from tieline import metrics
 from tieline.wire.codes import CloseCode, ErrorCode
 from tieline.wire.ids import CallId, GatewayId, RoomId, UserId
 from tieline.wire.internal import codec
@@ -75,7 +77,9 @@ async def test_a_kicked_member_may_come_again_unless_it_is_kept_out() -> None:
     assert not isinstance(await process.ask(join), Refused)
 
     await process.ask(RemoveMember("2", 60.0, ALICE, HALL, kept_out_s=30.0))
+    counted = value_of(metrics.TOKENS_REFUSED.labels("room"))
     assert await process.ask(join) == Refused(ErrorCode.ROOM_FORBIDDEN.name)
+    assert value_of(metrics.TOKENS_REFUSED.labels("room")) == counted  # its gateway does nothing wrong
     process.clock.pass_s(31)
     assert not isinstance(await process.ask(join), Refused)
 

@@ -179,6 +179,8 @@ SEATS = f"read {ROSTER}"
 """To see whether there is a seat."""
 STANDING = Keys.standing(ALICE)
 """What the backend has decided about her, which is read with her record: it must not be older than that."""
+CLOSING = Keys.closing(RoomId("cellar"))
+"""Whether the room is being closed, which is read with all that."""
 JUDGED = f"read {HER} {STANDING}"
 
 
@@ -187,7 +189,7 @@ async def test_a_user_who_is_known_is_read_to_join_and_not_to_leave() -> None:
     judged.store.said.clear()
     judged.process.do_all_hear = True
     await judged.process.join("alice", "cellar")
-    seated = [f"{JUDGED} {HER_ENTRY}", f"write {HER_ENTRY}", SEATS, f"write {HER}"]
+    seated = [f"{JUDGED} {HER_ENTRY} {CLOSING}", f"write {HER_ENTRY}", SEATS, f"write {HER}"]
     assert judged.store.said[:5] == [*seated, f"read {HER} {ROSTER}"]
     judged.store.said.clear()
     await judged.process.leave("alice", "cellar")
@@ -203,7 +205,7 @@ async def test_who_joins_as_another_process_knows_joins_so() -> None:
     judged.store.said.clear()
     await judged.process.join("alice", "cellar")
     asked = [said for said in judged.store.said if said != SEATS]
-    assert asked[:3] == [f"{JUDGED} {HER_ENTRY}", f"write {HER_ENTRY}", f"write {HER}"]
+    assert asked[:3] == [f"{JUDGED} {HER_ENTRY} {CLOSING}", f"write {HER_ENTRY}", f"write {HER}"]
     stored = await judged.other.user("alice")
     assert stored is not None
     assert list(stored.rooms) == ["cellar"]
@@ -226,7 +228,7 @@ async def test_who_is_in_a_room_already_is_listed_by_what_is_read() -> None:
     judged.store.said.clear()
     await judged.process.join("alice", "hall")
     hall = Keys.room(RoomId("hall"), ALICE)
-    assert judged.store.said[:1] == [f"{JUDGED} {hall}"]
+    assert judged.store.said[:1] == [f"{JUDGED} {hall} {Keys.closing(RoomId('hall'))}"]
 
 
 async def test_those_who_lose_their_connections_are_changed_as_remembered() -> None:

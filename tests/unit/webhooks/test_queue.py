@@ -4,20 +4,21 @@ import random
 
 import pytest
 
+from tieline.wire.cloud_events import StoredEvent
 from tieline.wire.webhooks import Progress
 from webhooks import queue as module
-from webhooks.queue import FIRST_MS, LONGEST_MS, SPLIT_MS, Event, Failed, Queue, Wait
+from webhooks.queue import FIRST_MS, LONGEST_MS, SPLIT_MS, Failed, Queue, Wait
 
 NOW = 1_700_000_000_000
 HOUR_MS = 3_600_000
 SAID_NO, SILENT = Failed(is_answered=True), Failed(is_answered=False)
 
 
-def event(sequence: int, subject: str = "call/a", at: int = NOW, size: int = 10) -> Event:
-    return Event(sequence, subject, f"id {sequence}", at, b"x" * size)
+def event(sequence: int, subject: str = "call/a", at: int = NOW, size: int = 10) -> StoredEvent:
+    return StoredEvent(sequence, subject, f"id {sequence}", at, b"x" * size)
 
 
-def queue(*events: Event, batch: int = 8, retry_for_ms: int = 24 * HOUR_MS) -> Queue:
+def queue(*events: StoredEvent, batch: int = 8, retry_for_ms: int = 24 * HOUR_MS) -> Queue:
     waiting = Queue(Progress(0), batch, retry_for_ms)
     for each in events:
         waiting.add(each)
@@ -28,7 +29,7 @@ def due(waiting: Queue, now: int = NOW) -> list[int]:
     return [each.sequence for each in events_of(waiting, now)]
 
 
-def events_of(waiting: Queue, now: int = NOW) -> tuple[Event, ...]:
+def events_of(waiting: Queue, now: int = NOW) -> tuple[StoredEvent, ...]:
     chosen = waiting.due(now)
     assert not isinstance(chosen, Wait)
     return chosen
@@ -202,7 +203,7 @@ def test_how_old_the_oldest_is_is_known() -> None:
 def test_every_subject_is_told_in_order_whatever_fails(seed: int) -> None:
     chance = random.Random(seed)
     waiting = queue(batch=chance.choice((1, 3, 10)))
-    now, taken = NOW, list[Event]()
+    now, taken = NOW, list[StoredEvent]()
     added = 0
     while added < 60 or len(waiting):
         if added < 60 and waiting.room and chance.random() < 0.7:

@@ -74,3 +74,27 @@ def test_every_kind_is_listed() -> None:
 
 def test_two_facts_have_two_names() -> None:
     assert cloud_events.event_id("a", "bc") != cloud_events.event_id("ab", "c")
+
+
+@pytest.mark.parametrize(
+    ("user", "room", "is_about"),
+    [
+        ("", "", True),
+        ("alice", "", True),
+        ("carol", "", False),
+        ("", "大厅", True),
+        ("", "hall", False),
+        ("alice", "大厅", True),
+        ("carol", "大厅", False),
+    ],
+)
+def test_an_event_is_about_whom_its_data_name(user: str, room: str, is_about: bool) -> None:
+    rooms = (RoomId("cellar"), RoomId("大厅"))
+    call = Call(UserId("bob"), UserId("alice"), CallId("0123456789abcdef"), rooms=rooms)
+    called = cloud_events.of_call("blue", "call.ended", "c2", AT, call)
+    for event in (MEMBER, called):
+        assert cloud_events.concerned(cloud_events.encode(event)).is_about(user, room) is is_about
+
+
+def test_an_event_that_cannot_be_read_is_about_nobody() -> None:
+    assert not cloud_events.concerned(b"garbage").is_about("alice", "")

@@ -71,6 +71,7 @@ def test_a_roster_is_in_the_partition_of_its_room() -> None:
     at = FOUR.of_key(Keys.roster(room))
     assert at == FOUR.of_key(Keys.room(room, ALICE)) == FOUR.of_key(Keys.room(room, BOB)) is not None
     assert at == FOUR.of_key(Keys.given(room, ALICE)) == FOUR.of_key(Keys.given_in(room))
+    assert at == FOUR.of_key(Keys.closing(room)) == FOUR.of_key(Keys.close_timer(room))
 
 
 @pytest.mark.parametrize(

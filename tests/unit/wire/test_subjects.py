@@ -66,6 +66,8 @@ BUILDERS: dict[str, tuple[Callable[[str], str], tuple[int, ...]]] = {
     "Keys.given, the user": (lambda text: Keys.given(RoomId("plain"), UserId(text)), (2,)),
     "Keys.given_in": (lambda text: Keys.given_in(RoomId(text)), (1,)),
     "Keys.once": (Keys.once, (1,)),
+    "Keys.closing": (lambda text: Keys.closing(RoomId(text)), (1,)),
+    "Keys.close_timer": (lambda text: Keys.close_timer(RoomId(text)), (2,)),
     "Keys.sessions_of": (lambda text: Keys.sessions_of(GatewayId(text)), (1,)),
 }
 """Every builder that takes an id from outside, and where in its subject the id stands."""

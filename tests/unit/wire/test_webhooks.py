@@ -60,6 +60,7 @@ def test_each_key_is_of_one_of_the_patterns() -> None:
         "https://[::1",
         "https://a.example/ b",
         "https://a.example/\n",
+        "https://127.0.0.1\\@a.example/",
         "https://a.example/" + "a" * 2048,
     ],
 )
@@ -71,3 +72,21 @@ def test_http_is_for_private_networks() -> None:
     assert "TIELINE_WEBHOOK_PRIVATE" in (problem_of_url("http://a.example", may_be_private=False) or "")
     assert problem_of_url("http://a.example", may_be_private=True) is None
     assert problem_of_url("https://a.example/hooks?x=1", may_be_private=False) is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://127.1/",
+        "https://2130706433/",
+        "https://0x7f.1",
+        "https://localhost",
+        "https://localhost.:8443/",
+        "https://[::ffff:127.0.0.1]/",
+        "https://[::1]:8443/",
+        "https://169.254.169.254/latest/meta-data",
+    ],
+)
+def test_what_is_private_as_it_is_written_is_not_registered(url: str) -> None:
+    assert "TIELINE_WEBHOOK_PRIVATE=1" in (problem_of_url(url, may_be_private=False) or "")
+    assert problem_of_url(url, may_be_private=True) is None

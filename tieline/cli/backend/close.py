@@ -26,6 +26,7 @@ def run(options: argparse.Namespace) -> int:
 
     async def do(backend: Backend) -> None:
         changed = await backend.close_room(options.room, options.for_s)
-        sys.stdout.write(f"{changed.affected} of {options.room} are out\n")
+        left = f", {changed.left} are left, who are being put out: nobody comes in" if changed.left else ""
+        sys.stdout.write(f"{changed.affected} of {options.room} are out{left}\n")
 
     return ask("close", do)

@@ -119,6 +119,8 @@ class Affected(Message, frozen=True, array_like=True, tag=True, gc=False):
 
     count: int
     """How many sessions, members or calls it has changed, or been sent to."""
+    left: int = 0
+    """Of a room that is being closed: how many are still in it. It goes on, and may be asked about again."""
 
 
 class CallSeen(Message, frozen=True, array_like=True, tag=True, gc=False):

@@ -88,6 +88,11 @@ async def test_a_change_is_asked_of_presence(
     assert _fields(asked_for) == _fields(order)
 
 
+async def test_a_room_that_is_still_being_closed_is_accepted_to_be() -> None:
+    _, answer = await asked("POST", "/rooms/hall/close", Affected(300, left=700), {})
+    assert (answer.status_code, answer.json()) == (202, {"affected": 300, "left": 700})
+
+
 def _fields(order: Any) -> list[object]:
     return [getattr(order, name) for name in order.__struct_fields__ if name != "once"]
 

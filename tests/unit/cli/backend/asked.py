@@ -19,10 +19,14 @@ class Api:
     def __init__(self) -> None:
         self.answer: object = {"affected": 1}
         self.status = 200
+        self.stream: list[bytes] = []
+        """What is answered to whoever follows, one after the other."""
         self.asked: list[str] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(f"{request.method} {request.url.path} {request.content.decode()}".strip())
+        if self.stream:
+            return httpx.Response(200, content=self.stream.pop(0))
         return httpx.Response(self.status, json=self.answer)
 
 

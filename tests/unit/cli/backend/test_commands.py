@@ -6,9 +6,29 @@ import pytest
 
 from api.callers import find, read_keys
 from tests.unit.cli.backend.asked import Api, api, run
+from tieline.api.bodies import Event, EventData
 from tieline.api.variables import API_KEY_VARIABLE, API_URL_VARIABLE
+from tieline.cli.backend.tail import line
+from tieline.wire import server_sent
 
 __all__ = ["api"]
+
+EVENTS: tuple[tuple[str, dict[str, object]], ...] = (
+    ("member.joined", {"room": "hall", "user": "alice"}),
+    ("call.offered", {"caller": "alice", "callee": "bob", "call": "c1"}),
+    (
+        "call.ended",
+        {
+            "caller": "alice",
+            "callee": "bob",
+            "by": "bob",
+            "reason": "hangup",
+            "durationSeconds": 7.25,
+            "call": "c1",
+        },
+    ),
+    ("later.kind", {}),
+)
 
 MEMBER = {"user": "alice", "status": "online", "voice": True, "given": False, "joinedAt": 1_700_000_000_000}
 GONE = {"user": "bob", "status": "offline", "voice": False, "given": True}
@@ -181,3 +201,54 @@ def test_what_is_no_address_or_key_is_said_so(
     assert run("rooms") == 2
     assert variable in capsys.readouterr().err
     assert api.asked == []
+
+
+def told(*events: tuple[str, dict[str, object]]) -> bytes:
+    """Write these as the API does."""
+    common = {"id": "e", "subject": "s", "time": "2026-03-01T12:00:09.250Z"}
+    bodies = [{**common, "type": f"tieline.{kind}", "data": data} for kind, data in events]
+    return b"".join(server_sent.event(at, json.dumps(body).encode()) for at, body in enumerate(bodies, 1))
+
+
+def test_what_happens_is_a_line_each(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+    api.stream = [server_sent.opening(0) + server_sent.gap(2) + told(*EVENTS)]
+    api.answer, api.status = {"title": "No", "status": 403, "detail": "no", "reason": "SCOPE_MISSING"}, 403
+    assert run("tail", "--user", "alice", "--room", "hall") == 1
+    said = capsys.readouterr()
+    assert [line.split(" ", 1)[1] for line in said.out.splitlines()] == [
+        "member.joined    alice  in hall",
+        "call.offered     alice -> bob  (c1)",
+        "call.ended       alice -> bob  hangup  by bob  after 7.2 s  (c1)",
+        "later.kind",
+    ]
+    assert "2 events are gone" in said.err
+    assert "give the key of" in said.err
+    assert api.asked == ["GET /v1/events"] * 2
+
+
+def test_events_are_lines_of_json_for_programs(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+    api.stream = [told(*EVENTS[:2])]
+    api.answer, api.status = {"title": "No", "status": 501, "detail": "none", "reason": "NO_EVENTS"}, 501
+    assert run("tail", "--json") == 1
+    said = capsys.readouterr()
+    lines = [json.loads(line) for line in said.out.splitlines()]
+    assert [(line["type"], line["data"]) for line in lines] == [
+        (f"tieline.{kind}", data) for kind, data in EVENTS[:2]
+    ]
+    assert "NO_EVENTS" in said.err
+
+
+@pytest.mark.parametrize(("kind", "colour"), [("call.refused", "31"), ("member.joined", "32")])
+def test_on_a_terminal_kinds_have_colours(kind: str, colour: str) -> None:
+    event = Event(id="e", type=f"tieline.{kind}", subject="s", time="soon", data=EventData(user="\x1b[2J"))
+    assert line(event, is_coloured=True).startswith(f"soon \x1b[{colour}m{kind}")
+    assert "\x1b" not in line(event, is_coloured=False)
+
+
+def test_a_room_that_is_still_being_closed_is_said_to_be(
+    api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api.answer, api.status = {"affected": 300, "left": 700}, 202
+    assert run("close", "hall") == 0
+    told = capsys.readouterr().out
+    assert told == "300 of hall are out, 700 are left, who are being put out: nobody comes in\n"

@@ -20,7 +20,7 @@ from presence.rules.effects import (
 from presence.rules.fact import CallFact, MemberFact
 from presence.rules.facts import MOST_KEPT, events_of_calls, events_of_user, keeping
 from presence.rules.negotiated import NO_SESSION, NOTHING, Negotiation
-from presence.rules.negotiation import Incoming, end, keep, wake
+from presence.rules.negotiation import Incoming, end, keep, offer, wake
 from presence.rules.user import Membership, Session, User
 from tests.unit.presence.rules.frames import (
     ALICE,
@@ -33,6 +33,7 @@ from tests.unit.presence.rules.frames import (
     informs,
     named,
     offers,
+    said,
     went,
 )
 from tieline.wire.codes import ErrorCode
@@ -196,6 +197,21 @@ def test_whom_to_wake_is_told_once_and_until_when() -> None:
         "offeredAt": NOW,
         "until": NOW + 40_000,
     }
+
+
+def test_every_event_of_a_call_names_the_rooms_in_which_it_began() -> None:
+    begun_there = offer(NOTHING, said(ALICE, "offer", NOW)._replace(rooms=(CELLAR, HALL))).negotiation
+    ringing = went(informs(BOB, "ringing", begun_there)).negotiation
+    answered = went(answers(BOB, "answer", ringing)).negotiation
+    again = offer(answered, said(BOB, "restart", NOW)).negotiation
+    over = went(hangs_up(BOB, "bye", again)).negotiation
+    for states in ((begun_there, ringing, answered, again, over), (begun_there, end(begun_there))):
+        record = msgspec.structs.replace(NOTHING, facts=tuple(course_of(*states)))
+        events = list(events_of_calls("blue", ALICE, BOB, record))
+        assert [msgspec.to_builtins(event)["data"]["rooms"] for event in events] == [(CELLAR, HALL)] * len(
+            events
+        )
+        assert len(events) > 1
 
 
 def test_what_is_negotiated_within_a_call_is_no_event_of_it() -> None:

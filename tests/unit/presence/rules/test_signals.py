@@ -8,7 +8,7 @@ from presence.rules.change import Change, Facts, Timer
 from presence.rules.effects import Replaced
 from presence.rules.negotiated import NOTHING, RETRY_MS, Negotiation, WaitingOffer
 from presence.rules.negotiation import MAX_HELD, CandidatePolicy
-from presence.rules.signals import GRANT_S, Terms, check
+from presence.rules.signals import GRANT_S, MOST_ROOMS, Terms, check
 from presence.rules.user import User, with_session
 from tests.unit.presence.rules.frames import (
     ALICE,
@@ -50,6 +50,12 @@ every_command = pytest.mark.parametrize("cmd", COMMANDS)
 def user(name: UserId, *rooms: RoomId, voice: bool = True) -> User:
     """An online user in these rooms."""
     return online(SESSIONS[name], rooms, voice=voice)
+
+
+def in_hall(pair: Negotiation) -> Negotiation:
+    """Of the call that has begun is known that both are in the hall."""
+    assert pair.course is not None
+    return msgspec.structs.replace(pair, course=msgspec.structs.replace(pair.course, rooms=(HALL,)))
 
 
 IN_HALL = {name: user(name, HALL) for name in (ALICE, BOB)}
@@ -210,7 +216,7 @@ def test_an_offer_passes_to_the_session_of_its_target_with_a_timer() -> None:
     judgement = judge(OFFER, frame="offer")
     deliveries = (Delivery(BOB, SESSIONS[BOB], None),)
     assert judgement.reply == Relay("relayed", deliveries, call=CALL, target="online")
-    assert judgement.record == waiting()
+    assert judgement.record == in_hall(waiting())
     assert judgement.timer == timer_for(waiting().offer_of(ALICE))
 
 
@@ -431,3 +437,17 @@ def test_a_retry_takes_nothing_out_of_the_mailbox() -> None:
     second = pair_after(offer_to(gone, first, "offer 2"))
     for frame in ("offer 1", "offer 2"):
         assert replaced_by(offer_to(gone, second, frame)) == []
+
+
+def test_a_call_is_in_the_rooms_that_the_two_share_when_it_begins() -> None:
+    many = [RoomId(f"room {number}") for number in range(MOST_ROOMS)]
+    known = {ALICE: user(ALICE, HALL, CELLAR, *many), BOB: user(BOB, *many, HALL, RoomId("other"))}
+    begun = judge(OFFER, known=known).record
+    assert begun is not None
+    assert begun.course is not None
+    assert begun.course.rooms == (HALL, *many[: MOST_ROOMS - 1])
+    again = judge(
+        OFFER, begun, BOB, "glare", known={name: user(name, CELLAR) for name in (ALICE, BOB)}
+    ).record
+    assert again is not None
+    assert again.course == begun.course

@@ -148,8 +148,8 @@ def by(reason: str) -> Callable[..., Step[User]]:
     [
         (NONE, "by token"),
         (Standing(given=(HALL,)), "by word"),
-        (Standing(kept_out=((HALL, LATER),)), "ROOM_FORBIDDEN"),
-        (Standing(given=(HALL,), kept_out=((HALL, LATER),)), "ROOM_FORBIDDEN"),
+        (Standing(kept_out=((HALL, LATER),)), "KEPT_OUT"),
+        (Standing(given=(HALL,), kept_out=((HALL, LATER),)), "KEPT_OUT"),
         (Standing(kept_out=((HALL, NOW),)), "by token"),
     ],
 )

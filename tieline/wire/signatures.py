@@ -1,8 +1,9 @@
-"""Sign what is told, so that its receiver knows that it comes from here, and when. Pure.
+"""Signatures of what is told to a backend, so that it knows that this comes from here, and when. Pure.
 
 The headers and the signature are those of Standard Webhooks (https://www.standardwebhooks.com), for which
 libraries exist in many languages: HMAC-SHA256 over `id.timestamp.body`. By several secrets there are several
-signatures, one of which a receiver must know: so a secret is changed without a moment in between.
+signatures, one of which a receiver must know: so a secret is changed without a moment in between. Who signs
+is `webhooks.sender`; a backend in Python reads what it is told with `tieline.api.deliveries`.
 """
 
 import base64

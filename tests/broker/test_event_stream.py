@@ -4,11 +4,13 @@ import asyncio
 
 import pytest
 
-from tests.broker.webhooks.conftest import SUBJECTS, Events
+from tests.broker.webhooks.conftest import SUBJECTS, Events, events, news, requests, stream
 from tests.support.waiting import until
+from tieline.event_stream import EventStream, News, NoStream
 from tieline.runtime.broker import Broker
 from tieline.webhook_bucket import Unavailable
-from webhooks.stream import EventStream, News
+
+__all__ = ["events", "news", "requests", "stream"]
 
 
 async def test_what_is_behind_a_place_is_read_in_order(events: Events, stream: EventStream) -> None:
@@ -31,7 +33,7 @@ async def test_places_are_read_again_but_for_those_that_are_gone(events: Events,
 
 
 async def test_without_a_stream_it_is_said_what_is_missing(stream: EventStream) -> None:
-    with pytest.raises(Unavailable):
+    with pytest.raises(NoStream):
         await stream.begin()
     with pytest.raises(Unavailable):
         await stream.read(0)

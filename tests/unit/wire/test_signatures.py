@@ -1,6 +1,6 @@
 """Signatures of deliveries, as Standard Webhooks has them."""
 
-from webhooks.signature import headers_of, key_of, name_of, signature
+from tieline.wire.signatures import headers_of, key_of, name_of, signature
 
 # The example of the specification's own reference implementations.
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

@@ -1,7 +1,9 @@
 """Read the stream of events, from a place on; and hear when there is something new in it.
 
-A worker reads by sequence, and keeps its own places (`webhooks.queue`): a consumer of JetStream's would hand
-what a dead worker had not acknowledged to the next one behind what is newer, out of order.
+Whoever reads does so by sequence, and keeps a place of its own: webhook workers one for each endpoint
+(`webhooks.queue`), the API one for each caller who follows (`api.following`). Presence alone writes
+(`presence.event_stream`). A consumer of JetStream's would hand what a dead process had not acknowledged to
+the next one behind what is newer, out of order.
 """
 
 import asyncio
@@ -17,8 +19,8 @@ from tieline.runtime.once import NoAnswer
 from tieline.runtime.requests import Requests
 from tieline.webhook_bucket import TIMEOUT_S, Unavailable
 from tieline.wire import cloud_events, jetstream
+from tieline.wire.cloud_events import StoredEvent
 from tieline.wire.subjects import Subjects
-from webhooks.queue import Event
 
 AT_ONCE: Final = 256
 """Events in one reading."""
@@ -33,12 +35,16 @@ MAX_LOOKS: Final = 50
 """Looks before it is left to the next news, or the next round."""
 
 
+class NoStream(Unavailable):
+    """There is no stream of events: `TIELINE_EVENTS` of presence is off."""
+
+
 class Read(NamedTuple):
     """One event, or what stands in its place."""
 
     sequence: int
     kind: str
-    event: Event | None
+    event: StoredEvent | None
     """None: it cannot be read."""
     only_for: str = ""
     """The token of the one endpoint that it is for, if it is told again."""
@@ -80,16 +86,19 @@ class EventStream:
         """Return the place behind which a new endpoint begins: it is told what happens from now on.
 
         Raises:
-            Unavailable: no answer, or there is no stream.
+            NoStream: there is no stream.
+            Unavailable: no answer.
         """
         try:
             reply = await self._requests.ask_once(self._info, b"", TIMEOUT_S)
         except NoAnswer as error:
             raise Unavailable("the stream of events") from error
-        last = jetstream.read_last_sequence(reply.data)
-        if last is None:
-            raise Unavailable("there is no stream of events: TIELINE_EVENTS of presence is off?")
-        return last
+        stream = jetstream.read_stream(reply.data)
+        if stream.state is not None:
+            return stream.state.last_seq
+        if stream.error is not None and stream.error.is_not_found:
+            raise NoStream("there is no stream of events: TIELINE_EVENTS of presence is off?")
+        raise Unavailable("the stream of events", stream.error)
 
     async def read(self, after: int, at_most: int = AT_ONCE) -> list[Read]:
         """Read the events behind a place, so many at most.
@@ -129,7 +138,7 @@ class EventStream:
         except msgspec.MsgspecError:
             return Read(sequence, kind, None)
         body = cloud_events.numbered(reply.data, sequence)
-        event = Event(sequence, kept.subject, kept.id, jetstream.stored_at(reply.headers), body)
+        event = StoredEvent(sequence, kept.subject, kept.id, jetstream.stored_at(reply.headers), body)
         return Read(sequence, kept.kind if only_for else kind, event, only_for)
 
 

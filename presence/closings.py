@@ -1,0 +1,166 @@
+"""Close rooms, however many are in them: at once for who comes, and one after the other for who is there.
+
+To put a thousand out takes longer than anybody waits for an answer. So what is under way is a record of the
+room: with it nobody comes in any more (`presence.rules.closing`). It is carried out in slices. The first one
+is the request's own; a timer, which outlives every process, begins the next one. The answer to a request says
+how many are left; the same request again is the next slice, and when nobody is left the answer is kept under
+its name (`presence.once`), also where no request was waiting for it.
+"""
+
+import contextlib
+import functools
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from presence.once import Once
+from presence.records import MAX_TRIES, Records
+from presence.rosters import Rosters
+from presence.rules import closing as rules
+from presence.rules.closing import Closing
+from presence.rules.room import is_held
+from presence.side_by_side import some_at_once
+from presence.store import ABSENT, Conflict, Record, StoreUnavailable
+from tieline import metrics
+from tieline.wire.ids import RoomId, UserId
+from tieline.wire.internal import codec
+from tieline.wire.internal.backend import Affected, CloseRoom
+from tieline.wire.internal.directions import PresenceReply
+from tieline.wire.subjects import Keys, room_and_user
+
+SLICE_S: Final = 3.0
+"""How long members are put out before the request is answered: the API waits for 5 s."""
+
+TIMER_S: Final = SLICE_S + 1.0
+"""After which the next slice begins, if there is one."""
+
+AT_ONCE: Final = 16
+"""Members that are put out side by side: others keep their share of the store."""
+
+MOST_S: Final = 600.0
+"""After so long without progress, because no presence process lives, the room is open again."""
+
+PutOut = Callable[[RoomId, float, UserId], Awaitable[PresenceReply]]
+"""Put one user out of a room, and keep it out for so many seconds."""
+
+_log = logging.getLogger(__name__)
+
+
+class Closings:
+    """Closes rooms. Raises what `Store` and `Publisher` raise; repeating is always safe."""
+
+    def __init__(
+        self,
+        records: Records,
+        rosters: Rosters,
+        once: Once,
+        clock: Callable[[], int],
+        put_out: PutOut,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take also the clock, in Unix milliseconds."""
+        self._records = records
+        self._rosters = rosters
+        self._once = once
+        self._clock = clock
+        self._put_out = put_out
+        self._monotonic = monotonic
+
+    async def close(self, order: CloseRoom) -> PresenceReply:
+        """Begin to close a room, or go on: the answer says how many are out, and how many are left."""
+        asked = codec.encode(order)
+        until = self._clock() + int(order.kept_out_s * 1000)
+
+        def begun(before: Closing | None) -> Closing:
+            if before is None:
+                return Closing(asked, until)
+            return before if before.order == asked else Closing(asked, max(until, before.until))
+
+        await self._change(order.room, begun)
+        return await self._put_out_some(order.room)
+
+    async def go_on(self, room: RoomId) -> None:
+        """Put more of the members out, if a room is being closed: what a timer begins."""
+        closing, _ = await self._read(room)
+        if closing is not None:
+            now = await self._put_out_some(room)
+            _log.info("room is being closed", extra={"room": room, "out": now.count, "left": now.left})
+
+    async def _put_out_some(self, room: RoomId) -> Affected:
+        """Put members out for the time of a slice, and say so to the next one, which a timer begins."""
+        await self._records.store.put(Keys.close_timer(room), b"", TIMER_S)
+        until = self._monotonic() + SLICE_S
+        users, out = await self._all(room), 0
+        while (closing := (await self._read(room))[0]) is not None:
+            put_out = functools.partial(self._put_out_in_time, room, closing.until, until)
+            replies = await some_at_once(put_out, users, AT_ONCE)
+            more = sum(reply.count for reply in replies if isinstance(reply, Affected))
+            out += more
+            closing = await self._change(room, functools.partial(rules.with_more, more))
+            if closing is None:
+                break
+            users = await self._left(room)
+            if not users:
+                return await self._finish(room, closing)
+            if self._monotonic() >= until:
+                return Affected(closing.out, len(users))
+        return Affected(out)  # another process has found that nobody is left
+
+    async def _put_out_in_time(
+        self, room: RoomId, kept_out_until: int, until: float, user: UserId
+    ) -> PresenceReply | None:
+        """Put one user out, unless the time of the slice is over."""
+        if self._monotonic() >= until:
+            return None
+        return await self._put_out(room, max(0, kept_out_until - self._clock()) / 1000, user)
+
+    async def _all(self, room: RoomId) -> list[UserId]:
+        """List who is in a room or would be, and whose session is just about to begin there."""
+        entries = await self._rosters.read(room, {})
+        return list(dict.fromkeys((*(entry.user for entry in entries), *await self._given(room))))
+
+    async def _left(self, room: RoomId) -> list[UserId]:
+        """List who is still in a room or would be."""
+        entries = await self._rosters.read(room, {})
+        users = await self._records.users(entry.user for entry in entries)
+        members = [each.user for each in entries if is_held(users.get(each.user), each.entry, room)]
+        return list(dict.fromkeys((*members, *await self._given(room))))
+
+    async def _given(self, room: RoomId) -> list[UserId]:
+        found = await self._records.store.read(Keys.given_in(room))
+        return [room_and_user(key)[1] for key, record in found.items() if record.value]
+
+    async def _finish(self, room: RoomId, closing: Closing) -> Affected:
+        """Keep the answer for whoever asks again, and open the room."""
+        reply = Affected(closing.out)
+        order = rules.order_of(closing)
+        if order is not None:
+            await self._once.settle(order, reply)
+        now, revision = await self._read(room)
+        if now == closing:
+            with contextlib.suppress(Conflict):  # it is to be closed once more
+                await self._records.store.delete(Keys.closing(room), revision)
+        return reply
+
+    async def _read(self, room: RoomId) -> tuple[Closing | None, int]:
+        key = Keys.closing(room)
+        record: Record = (await self._records.store.read(key, confirmed=True)).get(key, ABSENT)
+        return rules.read(record.value), record.revision
+
+    async def _change(
+        self, room: RoomId, change: Callable[[Closing | None], Closing | None]
+    ) -> Closing | None:
+        """Change what is under way; returns what it is then."""
+        for _ in range(MAX_TRIES):
+            before, revision = await self._read(room)
+            after = change(before)
+            if after is None or after == before:
+                return after
+            try:
+                await self._records.store.write(Keys.closing(room), rules.write(after), revision, MOST_S)
+            except Conflict:
+                metrics.CAS_CONFLICTS.inc()
+                continue
+            return after
+        raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {Keys.closing(room)}")

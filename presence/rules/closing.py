@@ -1,0 +1,63 @@
+"""A room that is being closed: nobody comes in while those who are in it are put out. Pure.
+
+A `Closing` is a record under the room. Whoever decides that a session enters a room reads whether there is
+one; who has decided just before it was written is found by the next look at the room. How a room is closed is
+`presence.closings`.
+"""
+
+import msgspec
+
+from presence.rules.change import Facts
+from tieline.wire.checks import UNREADABLE
+from tieline.wire.ids import RoomId
+from tieline.wire.internal import codec
+from tieline.wire.internal.backend import CloseRoom
+from tieline.wire.subjects import Keys
+
+
+class Closing(msgspec.Struct, frozen=True, array_like=True):
+    """What is under way. It is stored, so fields are only ever added at the end, with defaults."""
+
+    order: bytes
+    """What was asked for, as it was sent."""
+    until: int
+    """Until when those who were in the room are kept out, in Unix milliseconds."""
+    out: int = 0
+    """How many have been put out."""
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Closing).decode
+
+
+def write(closing: Closing) -> bytes:
+    """Encode what is under way."""
+    return _encode(closing)
+
+
+def read(value: bytes) -> Closing | None:
+    """Decode what is under way; None: nothing is, or it cannot be understood."""
+    try:
+        return _decode(value) if value else None
+    except msgspec.MsgspecError:
+        return None
+
+
+def with_more(out: int, closing: Closing | None) -> Closing | None:
+    """Note that so many more are out."""
+    return None if closing is None else msgspec.structs.replace(closing, out=closing.out + out)
+
+
+def order_of(closing: Closing) -> CloseRoom | None:
+    """Read what was asked for; None: it cannot be understood."""
+    try:
+        order = codec.decode_presence_request(closing.order)
+    except UNREADABLE:
+        return None
+    return order if isinstance(order, CloseRoom) else None
+
+
+def is_closing(room: RoomId, facts: Facts) -> bool:
+    """Whether what was read says that a room is being closed."""
+    value, _ = facts.read.get(Keys.closing(room), (b"", 0))
+    return bool(value)
