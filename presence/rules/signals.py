@@ -6,14 +6,14 @@ that is kept for somebody who is not there, in `waking`.
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal, NamedTuple
 
 import msgspec
 
 from presence.rules import endings, negotiation, waking
 from presence.rules.change import Apart, Await, Change, Facts, LookAgain, LookAt, Step, Timer
-from presence.rules.effects import Changed, Happening, Replaced, Said
+from presence.rules.effects import Changed, EndCalls, EndCallsWithoutRoom, Happening, Replaced, Said
 from presence.rules.negotiated import NO_SESSION, NOTHING, Negotiation, Remembered, WaitingOffer
 from presence.rules.negotiation import CandidatePolicy, Incoming, Outcome
 from presence.rules.standing import may_wake
@@ -194,6 +194,7 @@ def _kept(ask: Check, terms: Terms, outcome: Outcome, now: int) -> Change[Negoti
         said=_said(ask, waiting.at, outcome.call),
         look_again=LookAgain(
             lambda _: False,
+            functools.partial(_is_being_ended, (ask.user,)),
             functools.partial(waking.settle, ask.user, ask.to, terms.offer_timeout_s, waking.done),
             ask.to,
             None,
@@ -211,6 +212,7 @@ def _look_again(ask: Check, relay: Relay, offer: WaitingOffer, expected: Session
     is_delivered = any(each.frame is None for each in relay.deliveries)
     return LookAgain(
         functools.partial(_is_wanted, ask, expected),
+        functools.partial(_is_being_ended, (ask.user, ask.to)),
         functools.partial(still_wanted, ask, relay.call, offer, expected),
         ask.to,
         ask.digest if is_delivered else None,
@@ -222,6 +224,13 @@ def _is_wanted(ask: Check, expected: SessionId, users: Mapping[UserId, User]) ->
     if sender is None or target is None:
         return False
     return sender.has_live(ask.session) and target.has_live(expected) and share_a_room(sender, target)
+
+
+def _is_being_ended(by: Iterable[UserId], users: Mapping[UserId, User]) -> bool:
+    those = (user for name in by if (user := users.get(name)) is not None)
+    return any(
+        isinstance(effect, EndCalls | EndCallsWithoutRoom) for user in those for effect in user.pending
+    )
 
 
 def still_wanted(
