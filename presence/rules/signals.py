@@ -6,7 +6,7 @@ that is kept for somebody who is not there, in `waking`.
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal, NamedTuple
 
 import msgspec
@@ -204,7 +204,7 @@ def _kept(ask: Check, terms: Terms, outcome: Outcome, now: int) -> Change[Negoti
         said=_said(ask, waiting.at, outcome.call),
         look_again=LookAgain(
             lambda _: False,
-            lambda _: False,
+            functools.partial(_is_being_ended, (ask.user,)),
             functools.partial(waking.settle, ask.user, ask.to, terms.offer_timeout_s, waking.done),
             ask.to,
             None,
@@ -222,7 +222,7 @@ def _look_again(ask: Check, relay: Relay, offer: WaitingOffer, expected: Session
     is_delivered = any(each.frame is None for each in relay.deliveries)
     return LookAgain(
         functools.partial(_is_wanted, ask, expected),
-        functools.partial(_is_being_ended, ask),
+        functools.partial(_is_being_ended, (ask.user, ask.to)),
         functools.partial(still_wanted, ask, relay.call, offer, expected),
         ask.to,
         ask.digest if is_delivered else None,
@@ -236,9 +236,11 @@ def _is_wanted(ask: Check, expected: SessionId, users: Mapping[UserId, User]) ->
     return sender.has_live(ask.session) and target.has_live(expected) and share_a_room(sender, target)
 
 
-def _is_being_ended(ask: Check, users: Mapping[UserId, User]) -> bool:
-    both = (user for name in (ask.user, ask.to) if (user := users.get(name)) is not None)
-    return any(isinstance(effect, EndCalls | EndCallsWithoutRoom) for user in both for effect in user.pending)
+def _is_being_ended(by: Iterable[UserId], users: Mapping[UserId, User]) -> bool:
+    those = (user for name in by if (user := users.get(name)) is not None)
+    return any(
+        isinstance(effect, EndCalls | EndCallsWithoutRoom) for user in those for effect in user.pending
+    )
 
 
 def still_wanted(

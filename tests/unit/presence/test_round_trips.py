@@ -221,10 +221,12 @@ def joins(*, lists: bool) -> JoinRoom:
     return JoinRoom(ALICE, SessionId("alice-s1"), RoomId("hall"), hears=True, lists=lists)
 
 
-async def counted(name: str, *, by_another_process: bool = True) -> tuple[Trips, Counter[str]]:
+async def counted(
+    name: str, *, by_another_process: bool = True, wake_window_s: float = 0.0
+) -> tuple[Trips, Counter[str]]:
     """Carry out one operation of the table, after what came before it; returns its messages by kind, too."""
     before, act = OPERATIONS[name]
-    process = PresenceProcess()
+    process = PresenceProcess(wake_window_s=wake_window_s)
     process.do_all_hear = True
     if by_another_process:
         await before(process)
@@ -252,6 +254,12 @@ def test_every_operation_of_the_table_is_counted() -> None:
 @pytest.mark.parametrize("name", OPERATIONS)
 async def test_an_operation_costs_what_the_table_says(name: str) -> None:
     trips, asked = await counted(name)
+    assert trips == TABLE[name].now, asked
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+async def test_where_offers_may_be_kept_it_costs_the_same(name: str) -> None:
+    trips, asked = await counted(name, wake_window_s=40.0)
     assert trips == TABLE[name].now, asked
 
 
