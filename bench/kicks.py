@@ -2,7 +2,8 @@
 
 One half is disconnected, the other put out of its room. Measured is, from the moment at which the API has
 answered, when the user's connection is closed, or it is told that it has left the room, and when the other
-one of its call is told that the call has ended; before the answer counts as 0. Nothing of it is a test.
+one of its call is told that the call has ended; before the answer counts as 0. With `--members`
+a room of so many is sent a message, and closed. Nothing of it is a test.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from typing import Final
 
 import tieline.client
 from bench.command import end_with
+from bench.people import Person
 from tests.support.running_dev import READY, RunningDev
 from tieline.api import Backend
 from tieline.cli.options import option_parser, whole
@@ -22,6 +24,9 @@ from tieline.client import Client, Event, Hangup, MemberLeft, connect
 from tieline.tokens import make_token
 
 SECRET: Final = "the secret of this benchmark, and of nothing else"
+COMING: Final = 20
+"""Members who come side by side: so none is refused, and they are in soon."""
+
 WAIT_S: Final = 10.0
 """For a closing or a hangup: what takes longer is lost."""
 
@@ -57,8 +62,40 @@ async def _kick(urls: list[str], backend: Backend, number: int, *, from_room: bo
         return max(0.0, gone.result() - answered), max(0.0, ended.result() - answered)
 
 
-async def measure(count: int) -> int:
-    """Kick so many users, one after the other, and print how long it took."""
+async def _close(urls: list[str], backend: Backend, count: int) -> None:
+    """Fill a room, send it a message, close it, and print how long that took."""
+    members = [
+        Person(
+            f"member-{number}",
+            SECRET,
+            urls[number % len(urls)],
+            source=f"127.2.{number // 250}.{number % 250 + 1}",
+            batches=True,
+        )
+        for number in range(count)
+    ]
+    coming = asyncio.Semaphore(COMING)
+
+    async def come(member: Person) -> None:
+        async with coming:
+            await member.arrive()
+            code = await member.ask("JOIN", {"room": "large"})
+            assert code == 200, code
+
+    await asyncio.gather(*(come(member) for member in members))
+    for what, ask in (
+        ("a message to all", backend.message_room("large", "closing")),
+        ("closing", backend.close_room("large")),
+    ):
+        began = time.perf_counter()
+        changed = await ask
+        took = time.perf_counter() - began
+        print(f"a room of {count}: {what}: {took:.2f} s, {changed.affected} reached, {changed.left} left")
+    await asyncio.gather(*(member.connection.close() for member in members))
+
+
+async def measure(count: int, members: int) -> int:
+    """Kick so many users, one after the other, close a room of so many, and print how long it took."""
     with tempfile.TemporaryDirectory() as folder:
         dev = RunningDev(
             Path(folder), ["--port", "0"], {"TIELINE_JWT_SECRET": SECRET, "TIELINE_LIMITS": "off"}
@@ -78,6 +115,8 @@ async def measure(count: int) -> int:
                     print("kicked from a room" if from_room else "disconnected")
                     for what, index in ((gone, 0), ("call ended", 1)):
                         _show(what, [kick[index] for kick in kicks])
+                if members:
+                    await _close(document["gateways"], backend, members)
     return 0
 
 
@@ -90,9 +129,18 @@ def main() -> int:
     """Measure as the options say."""
     parser = option_parser("python -m bench.kicks", __doc__)
     parser.add_argument("--count", type=whole(), default=100, metavar="N", help="of each half (%(default)s)")
+    parser.add_argument(
+        "--members",
+        type=whole(0, 1000),
+        default=0,
+        metavar="N",
+        help="of a room to close (%(default)s)",
+    )
     options: argparse.Namespace = parser.parse_args()
     return end_with(
-        "bench.kicks", lambda: measure(options.count), (tieline.client.ClientError, ExceptionGroup)
+        "bench.kicks",
+        lambda: measure(options.count, options.members),
+        (tieline.client.ClientError, ExceptionGroup),
     )
 
 

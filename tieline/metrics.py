@@ -294,12 +294,12 @@ WEBHOOK_OLDEST_SECONDS = Gauge(
     registry=REGISTRY,
 )
 
-API_REQUESTS = Counter(
+API_REQUESTS = _counter(
     "tieline_api_requests_total",
     "Requests that an API process has answered, by operation of its document (none: there is no such) and "
     "status.",
-    ["op", "status"],
-    registry=REGISTRY,
+    op=("none",),
+    status=("404",),
 )
 API_REFUSED = _counter(
     "tieline_api_refused_total",

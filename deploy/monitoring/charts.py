@@ -428,27 +428,27 @@ ROWS: Final[Mapping[str, Sequence[Chart]]] = {
     ],
     "The backend's API": [
         Chart(
-            "Requests",
+            "Asked of the API",
             "By what is asked for.",
             "ops",
             [Query(_rate("tieline_api_requests_total", "op"), "{{op}}")],
             "stack",
         ),
         Chart(
-            "Answers",
+            "Answers of the API",
             "503: presence, or the stream of events, did not answer in time. 499: nobody waited any more.",
             "ops",
             [Query(_rate("tieline_api_requests_total", "status"), "{{status}}")],
             "stack",
         ),
         Chart(
-            "Refused",
+            "Refused by the API",
             "By the reason that the problem document names.",
             "ops",
             [Query(_rate("tieline_api_refused_total", "reason"), "{{reason}}")],
         ),
         Chart(
-            "Time to an answer",
+            "Time to the answer of the API",
             "From a request to the beginning of its answer.",
             "s",
             _quantiles("tieline_api_seconds"),

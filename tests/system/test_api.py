@@ -2,9 +2,13 @@
 
 import asyncio
 import json
+import os
 import re
+import signal
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
@@ -19,11 +23,14 @@ import tieline.client
 from api.callers import entry
 from tests.support.http_get import HOST
 from tests.support.people import People
+from tests.support.process import Process
 from tests.support.raw_client import Refused as Forbidden
 from tests.support.system import SECRET, Service, System
-from tests.support.waiting import PATIENCE_S, until_true, within
+from tests.support.waiting import PATIENCE_S, until, until_true, within
 from tieline.api import Backend, Refused
 from tieline.api.bodies import TokenOrder
+from tieline.api.variables import API_KEY_VARIABLE, API_URL_VARIABLE
+from tieline.cli.exits import EXIT_INTERRUPTED
 from tieline.client import (
     AppMessage,
     Client,
@@ -43,6 +50,8 @@ NOT_IN_SCHEMAS = [positive_data_acceptance]
 """What an id is no pattern says: of any Unicode, only what is seen (docs/protocol.md#2-envelope)."""
 
 KEY = "a key for tests of the API, of which it has the hash"
+
+STREAMS = "tieline_api_event_streams"
 
 
 @pytest.fixture(scope="module")
@@ -215,10 +224,28 @@ async def test_what_happens_is_followed_at_any_process(served: System, backend: 
     assert event.data.call == found[2].data.call or event.data.user == "lena"
 
 
-async def test_an_api_that_ends_says_so_to_who_follows(served: System) -> None:
+async def test_who_follows_is_told_until_either_ends(served: System, tmp_path: Path) -> None:
+    shown = tmp_path / "shown"
     with served.extra("api") as api:
+
+        async def follow_it(count: int) -> None:
+            await until_true(lambda: asyncio.to_thread(lambda: api.count(STREAMS) == count))
+
+        address = {API_URL_VARIABLE: f"http://{HOST}:{api.port}", API_KEY_VARIABLE: KEY}
+        command = [sys.executable, "-m", "tieline.cli", "tail", "--user", "mona"]
+        tail = Process(command, tmp_path / "log", stdout=shown, environ={**os.environ, **address})
+        try:
+            await follow_it(1)
+            async with client(served, "mona", "tailed"):
+                await until(lambda: "member.joined    mona  in tailed\n" in shown.read_text())
+            tail.send_signal(signal.SIGINT)
+            assert await asyncio.to_thread(tail.wait) == EXIT_INTERRUPTED
+            assert tail.output == ""
+        finally:
+            tail.end()
+        await follow_it(0)
         following = asyncio.create_task(told(api, until=b"event: end"))
-        await until_true(lambda: asyncio.to_thread(api.count, "tieline_api_event_streams"))
+        await follow_it(1)
         api.terminate()
         assert '{"reason":"stopping"}' in await following
         assert await asyncio.to_thread(api.wait) == 0

@@ -87,6 +87,7 @@ async def test_who_does_not_read_is_told_so_and_cut_off(
     stream: FakeStream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("api.event_response.SLOW_S", 0.2)
+    monkeypatch.setattr("api.server.LINGER_S", PATIENCE_S)
     async with served(stream) as api:
         reader, writer = await api.ask(buffer=4096)
         await within(reader.readuntil(f"id: {stream.last}\n\n".encode()))

@@ -365,9 +365,17 @@ def test_what_is_no_answer_of_jetstream_s_says_nothing(answer: bytes) -> None:
     assert jetstream.read_message(answer).error == jetstream.NO_ANSWER_OF_JETSTREAM
     assert jetstream.read_stream(answer).error == jetstream.NO_ANSWER_OF_JETSTREAM
     assert jetstream.read_floor(answer) is None
+    assert jetstream.read_stream(answer).state is None
 
 
-def test_how_far_a_consumer_has_come_is_read() -> None:
+def test_how_far_a_stream_and_its_consumer_have_come_is_read() -> None:
     assert jetstream.read_floor(b'{"ack_floor":{"consumer_seq":3,"stream_seq":41}}') == 41
+    state = jetstream.read_stream(b'{"state":{"messages":1,"bytes":9,"first_seq":7,"last_seq":42}}').state
+    assert state is not None
+    assert state.last_seq == 42
     missing = b'{"error":{"code":404,"err_code":10059,"description":"stream not found"}}'
     assert jetstream.read_floor(missing) is None
+    refused = jetstream.read_stream(missing)
+    assert refused.state is None
+    assert refused.error is not None
+    assert refused.error.is_not_found
