@@ -171,8 +171,10 @@ class RoomDelivery:
                         await asyncio.sleep(RETRY_S)
 
     async def _listened(self, name: RoomId) -> LiveRoom | None:
+        """Find a room that nothing is missing of, after listening to it; None: there is none now."""
         with contextlib.suppress(NoAnswer, BrokerAway, NatsError):
-            return await self._rooms.listen(name)
+            await self._rooms.listen(name)
+            return self._rooms.known(name)
         return None
 
     def _load_lists(self, seats: Sequence[Seat], session: Session) -> None:
