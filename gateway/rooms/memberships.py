@@ -148,7 +148,7 @@ class Memberships:
 
         One that takes lists is told one, as of a room that it is in.
         """
-        request = JoinRoom(session.user, session.session, room, knows_too_many_rooms=True)
+        request = JoinRoom(session.user, session.session, room, knows_too_many_rooms=True, is_ordered=True)
         reply = await self.answer(session, AskPresence("", "JOIN", room, request), asks)
         seat = self._seat(session, room)
         if session.batches and seat is not None and isinstance(reply, RoomListing):

@@ -186,6 +186,8 @@ def joining(
         standing = standing_of(ask.user, facts)
         if standing.is_out_of(ask.room, facts.now):
             return Change(Refused(ErrorCode.ROOM_FORBIDDEN.name))
+        if ask.is_ordered and ask.room not in standing.given:
+            return Change(Refused(ErrorCode.ROOM_FORBIDDEN.name))  # the backend has taken it back since
         rule = by_word if ask.room in standing.given else by_token
         return rule(ask, user, beside, facts)
 

@@ -201,5 +201,6 @@ async def test_who_is_put_in_while_it_leaves_is_there(scene: Scene) -> None:
     scene.before_answer = put_in
     assert await bob.asks(LeaveRoom(BOB, bob.session.session, HALL)) == Done()
     assert isinstance(await putting_in[0], RoomListing)
+    assert [ask.is_ordered for ask in scene.asked if isinstance(ask, JoinRoom)] == [False, True]
     carol = await scene.enters(CAROL)
     assert await bob.hears(1) == [f"room-{carol}"]
