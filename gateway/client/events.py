@@ -3,16 +3,17 @@
 What others have to say to it comes through `gateway/delivery/`, and answers are made in `session`.
 """
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
 from gateway.client.mail import Place, with_place
 from gateway.client.session import Session
 from tieline.wire import replies
+from tieline.wire.checks import UNREADABLE
 from tieline.wire.envelope import MAX_MESSAGE_BYTES
-from tieline.wire.ids import ResumeToken
-from tieline.wire.replies import Reconnect, TokenExpiring, Welcome
+from tieline.wire.ids import ResumeToken, RoomId
+from tieline.wire.replies import MemberJoined, Reconnect, TokenExpiring, Welcome
 
 NO_PLACE: Final = Place()
 """The place of a client that has had nothing, or of which that is not known."""
@@ -45,6 +46,39 @@ def reconnecting(session: Session, after_ms: int, jitter_ms: int) -> bytes:
     """Make the event that asks a client to go elsewhere, at a moment of its own within the jitter."""
     event = Reconnect(after_ms, jitter_ms)
     return replies.success(f"reconnect-{session.connection}", "RECONNECT", event)
+
+
+def put_in(session: Session, room: RoomId) -> bytes:
+    """Make the event that tells a client that it is a member of a room by its backend's word."""
+    name = f"{_put_in_name(session)}{session.rooms[room]:x}"
+    return replies.success(name, "MEMBER_JOINED", MemberJoined(room, session.user))
+
+
+def is_overtaken(frame: bytes, session: Session) -> bool:
+    """Whether a frame that was kept tells a client that it was put into a room, in which it is no more.
+
+    Its WELCOME says so; told after that, the older event would say otherwise.
+    """
+    if not frame.startswith(f'{{"requestId":"{_put_in_name(session)}'.encode()):
+        return False
+    try:
+        event = _put_in(frame)
+    except UNREADABLE:  # it is from somebody who has copied the name
+        return False
+    return event.data.user_id == session.user and event.data.room not in session.rooms
+
+
+class _PutIn(msgspec.Struct):
+    cmd: Literal["MEMBER_JOINED"]
+    """A message that a client has sent is another one."""
+    data: MemberJoined
+
+
+_put_in: Final = msgspec.json.Decoder(_PutIn).decode
+
+
+def _put_in_name(session: Session) -> str:
+    return f"joined-{session.session}-"
 
 
 def expiring(session: Session) -> bytes:

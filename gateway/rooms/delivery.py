@@ -7,12 +7,14 @@ order with its frames, and when it comes back, of what has changed in them since
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from itertools import compress
 from typing import Final
 
 from nats.errors import Error as NatsError
 
 from gateway.client.connection import Connection
 from gateway.client.deliveries import Missed
+from gateway.client.events import is_overtaken
 from gateway.client.mail import Had, read_place
 from gateway.client.session import Session
 from gateway.delivery.delivery import Delivery
@@ -79,6 +81,7 @@ class RoomDelivery:
         """
         missed, _ = await asyncio.gather(self._missed(session, had), self._listen(session, had))
         if session.is_resumed:
+            missed = _without_overtaken(missed, session)
             if missed.position is not None and had.place:
                 missed = missed._replace(rooms=min(missed.position, read_place(had.place).rooms))
             has_had, rooms = missed.place
@@ -171,8 +174,10 @@ class RoomDelivery:
                         await asyncio.sleep(RETRY_S)
 
     async def _listened(self, name: RoomId) -> LiveRoom | None:
+        """Find a room that nothing is missing of, after listening to it; None: there is none now."""
         with contextlib.suppress(NoAnswer, BrokerAway, NatsError):
-            return await self._rooms.listen(name)
+            await self._rooms.listen(name)
+            return self._rooms.known(name)
         return None
 
     def _load_lists(self, seats: Sequence[Seat], session: Session) -> None:
@@ -198,3 +203,12 @@ class RoomDelivery:
         self._back.pop(session.connection, None)
         self._memberships.drop(session.connection)
         await self._delivery.drop(session)
+
+
+def _without_overtaken(missed: Missed, session: Session) -> Missed:
+    """Leave out what the WELCOME of a session that is resumed says better."""
+    is_kept = [not is_overtaken(frame, session) for frame in missed.fresh]
+    if all(is_kept):
+        return missed
+    fresh, numbers = compress(missed.fresh, is_kept), compress(missed.numbers, is_kept)
+    return missed._replace(fresh=list(fresh), numbers=tuple(numbers))

@@ -259,7 +259,15 @@ class LiveRoom:
         told, users = known
         if seat.owner.user not in users:
             return told
-        changes = [change for change in self.log.since(seat.position, up_to) if seat.concerns(change)]
+        last = self.log.last_change(seat.owner.user)
+        is_out = (
+            last is not None and last.has_left
+        )  # else it is back: nothing that it is told later would say so
+        changes = [
+            change
+            for change in self.log.since(seat.position, up_to)
+            if seat.concerns(change) and (is_out or change.user != seat.owner.user)
+        ]
         return self._written(changes, seat)
 
     def listed(self) -> Told | None:

@@ -5,6 +5,7 @@ processes of an older version run, which write no logs, it is asked each time.
 """
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -19,8 +20,9 @@ from gateway.rooms.roster import Roster
 from gateway.rooms.seats import Seat, Seats
 from tieline.runtime.broker import BrokerAway
 from tieline.runtime.requests import NoAnswer
+from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import ConnectionId, RoomId
-from tieline.wire.internal.answers import Done
+from tieline.wire.internal.answers import Done, Refused
 from tieline.wire.internal.directions import PresenceReply
 from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers, RoomJoined, RoomMembers
 
@@ -37,6 +39,9 @@ Ask = Callable[[Session, JoinRoom | LeaveRoom | ListMembers], Awaitable[Presence
 
 Answer = PresenceReply | RoomListing | None
 
+NOT_THERE: Final = Refused(ErrorCode.NOT_IN_SAME_ROOM.name)
+"""What one is told that asks about a room, and was put out of it before it could be answered."""
+
 
 class Memberships:
     """The seats of the clients of one gateway. `ask` is how presence is asked."""
@@ -45,6 +50,8 @@ class Memberships:
         self._rooms = rooms
         self._loop = asyncio.get_running_loop()
         self._seats: dict[ConnectionId, Seats] = {}
+        self._moving: dict[ConnectionId, asyncio.Future[None]] = {}
+        """Who is joining or leaving a room: what its backend wants of it comes beside what it asks itself."""
         self._listing: dict[RoomId, asyncio.Lock] = {}
         """Rooms whose members are being asked for, once for all who want to know."""
         self._lists = asyncio.Semaphore(LISTS_AT_ONCE)
@@ -76,15 +83,30 @@ class Memberships:
         try:
             match ask.request:
                 case JoinRoom():
-                    return await self._join(session, ask, ask.request, asks)
+                    joining = functools.partial(self._join, session, ask, ask.request, asks)
+                    return await self._in_turn(session.connection, joining)
                 case LeaveRoom():
-                    return await self._leave(session, ask.request, asks)
+                    leaving = functools.partial(self._leave, session, ask.request, asks)
+                    return await self._in_turn(session.connection, leaving)
                 case ListMembers():
                     return await self._list(session, ask, ask.request, asks)
                 case _:
                     raise TypeError(f"{type(ask.request).__name__} is not about a room")
         except (NoAnswer, BrokerAway, NatsError):
             return None
+
+    async def _in_turn(self, connection: ConnectionId, move: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Let a client join or leave one room at a time: of two answers the older one may come last."""
+        before = self._moving.get(connection)
+        done = self._moving[connection] = self._loop.create_future()
+        try:
+            if before is not None:
+                await asyncio.wait((before,))
+            return await move()
+        finally:
+            done.set_result(None)
+            if self._moving[connection] is done:
+                del self._moving[connection]
 
     async def _join(self, session: Session, ask: AskPresence, request: JoinRoom, asks: Ask) -> Answer:
         seat = self._seat(session, request.room)
@@ -110,10 +132,14 @@ class Memberships:
                 await self._rooms.reached(room, number)
                 if members is not None and room.roster is None:
                     room.list_members(members)
+                last = room.log.last_change(session.user)
+                if last is not None and last.ends(session.session):
+                    seats.leave(room.name)
+                    return NOT_THERE  # it was put out since
                 if room.roster is not None and room.roster.joined_at(session.user) is None:
                     room.roster = None  # it is of a log that was lost
-                seat = seats.enter(room, room.number)
-                return await self._listed_anew(seat, room, session, ask, asks)
+                seats.enter(room, room.number)
+                return await self._listed_anew(room, session, ask, asks)
             case _:
                 return reply
 
@@ -122,7 +148,7 @@ class Memberships:
 
         One that takes lists is told one, as of a room that it is in.
         """
-        request = JoinRoom(session.user, session.session, room, knows_too_many_rooms=True)
+        request = JoinRoom(session.user, session.session, room, knows_too_many_rooms=True, is_ordered=True)
         reply = await self.answer(session, AskPresence("", "JOIN", room, request), asks)
         seat = self._seat(session, room)
         if session.batches and seat is not None and isinstance(reply, RoomListing):
@@ -142,20 +168,19 @@ class Memberships:
         room = self._rooms.known(request.room)
         if seat is None or room is None:
             return await asks(session, request)
-        return await self._listed_anew(seat, room, session, ask, asks)
+        return await self._listed_anew(room, session, ask, asks)
 
-    async def _listed_anew(
-        self, seat: Seat, room: LiveRoom, session: Session, ask: AskPresence, asks: Ask
-    ) -> Answer:
+    async def _listed_anew(self, room: LiveRoom, session: Session, ask: AskPresence, asks: Ask) -> Answer:
         """List a room's members, after asking presence if they are not known."""
         request = ListMembers(
             session.user, session.session, room.name, hears=True, connection=session.connection
         )
         reply = None if self._known(room.name) is not None else await self._load(room, session, request, asks)
         roster = self._known(room.name)
-        if roster is None or seat.owner.of(room.name) is not seat:
-            return reply
-        return _listed(seat, roster, ask)
+        seat = self._seat(session, room.name)
+        if seat is None and session.connection in self._seats:
+            return NOT_THERE  # it was put out meanwhile, and has been told that
+        return reply if seat is None or roster is None else _listed(seat, roster, ask)
 
     async def load(self, seat: Seat, session: Session, asks: Ask) -> None:
         """Know a room's members for a client that waits for its list, and tell the client."""
@@ -186,8 +211,12 @@ class Memberships:
                 self._listing.pop(room.name, None)
 
     def _seat(self, session: Session, room: RoomId) -> Seat | None:
+        """Find the seat of a client in a room; it is told first if it was put out of that."""
         seats = self._seats.get(session.connection)
-        return None if seats is None else seats.of(room)
+        if seats is None:
+            return None
+        seats.tell()
+        return seats.of(room)
 
     def _known(self, name: RoomId) -> Roster | None:
         """Find a roster that can be relied on."""

@@ -120,7 +120,8 @@ class Seat:
         One that waits for a list is told this alone: no list says that it is no member any more.
         """
         if not change.entry.tells_user:
-            self.owner.leave(self.room.name)
+            if not self._until:  # else it is still to be told that it was put out, and that is told once more
+                self.owner.leave(self.room.name)
             return
         self._until = change.number
         if self.waits_for_list:

@@ -9,6 +9,7 @@ import logging
 from typing import Protocol
 
 from gateway.client.actions import RoomListing
+from gateway.client.events import put_in
 from gateway.client.session import Session
 from gateway.delivery.connections import Connections
 from gateway.rooms.memberships import Answer, Ask
@@ -17,7 +18,6 @@ from tieline.runtime.broker import BrokerAway
 from tieline.runtime.guard import bug_guard
 from tieline.runtime.message import Message
 from tieline.runtime.unreadable import Unreadable
-from tieline.wire import replies
 from tieline.wire.checks import UNREADABLE
 from tieline.wire.ids import RoomId
 from tieline.wire.internal import codec
@@ -25,7 +25,6 @@ from tieline.wire.internal.answers import Refused, SessionGone
 from tieline.wire.internal.backend import JoinOrder
 from tieline.wire.internal.directions import PresenceReply
 from tieline.wire.internal.rooms import RoomJoined, RoomMembers
-from tieline.wire.replies import MemberJoined
 from tieline.wire.subjects import Subjects
 
 _log = logging.getLogger(__name__)
@@ -112,7 +111,5 @@ class Orders:
             case _:
                 return None
         if not session.batches:  # which is told by a list
-            name = f"joined-{session.session}-{session.rooms[order.room]:x}"
-            frame = replies.success(name, "MEMBER_JOINED", MemberJoined(order.room, order.user))
-            self._notices.send(session, frame)
+            self._notices.send(session, put_in(session, order.room))
         return RoomJoined(0)

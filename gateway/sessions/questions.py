@@ -148,14 +148,18 @@ class Questions:
         """
         if isinstance(request, ListMembers):  # which changes nothing
             return await self._presence.ask(request)
+        asked = self._presence.revision_of(session.user)
         for _ in range(MOST_TIMES):
             attempts = Attempts()
             number = session.numbering.next()
             in_order = msgspec.structs.replace(request, connection=session.connection, number=number)
+            if isinstance(in_order, JoinRoom):
+                in_order = msgspec.structs.replace(in_order, asked=asked)
             reply = await self._presence.ask(in_order, is_wanted=attempts)
             session.numbering.answered(number, attempts.count)
             if not isinstance(reply, Outdated):
                 return reply
+            asked = max(asked, reply.revision)
         raise NoAnswer("what was asked is outdated, again and again")
 
     def ask_keys(self, ask: AskKeys, answered: KeysAnswered) -> None:

@@ -14,7 +14,7 @@ from presence.rules.change import Change, Facts, Prepare, Step
 from presence.rules.closing import is_closing
 from presence.rules.effects import Changed, MemberCame, StatusChanged, UserEffect
 from presence.rules.negotiated import NOTHING, Negotiation
-from presence.rules.user import Membership, Session, User, with_session
+from presence.rules.user import THIS_WRITE, Membership, Session, User, with_session
 from tieline.wire.codes import CloseCode, ErrorCode
 from tieline.wire.ids import CallId, ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
 from tieline.wire.internal.answers import Refused
@@ -74,7 +74,12 @@ def put_in(room: RoomId, user: User | None, _beside: Beside, facts: Facts) -> St
 
 
 def put_out(room: RoomId, user: User | None, _beside: Beside, facts: Facts) -> Step[User]:
-    """Make a user a member of a room no more, end what it negotiates without one, and tell all."""
+    """Make a user a member of a room no more, end what it negotiates without one, and tell all.
+
+    A JOIN that was asked before, and comes later, or once more, changes nothing.
+    """
+    if user is not None and user.is_reachable:
+        user = with_session(user, msgspec.structs.replace(user.session, put_out_at=THIS_WRITE))
     if user is None or room not in user.rooms:
         return Change(Affected(0), _touched(user))
     kept, effects = session.put_out(user, {room}, facts, tell_user=True)

@@ -30,7 +30,7 @@ from presence.rules.order import in_order
 from presence.rules.user import Membership, RosterEntry, User, gone
 from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import RoomId, UserId, is_valid_id
-from tieline.wire.internal.answers import Done, Refused
+from tieline.wire.internal.answers import Done, Outdated, Refused
 from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers, Retell, RoomMembers
 from tieline.wire.replies import LeftReason, Member
 
@@ -61,6 +61,8 @@ def _join(max_rooms: int, ask: JoinRoom, user: User, facts: Facts) -> Step[User]
     reply: Reply = Entered(ask.room, ask.lists) if ask.hears else ListRoom(ask.room)
     if ask.room in user.rooms:
         return Change(reply)
+    if 0 < ask.asked < user.session.put_out_at:
+        return Change(Outdated(facts.revision))
     if max_rooms and len(user.rooms) >= max_rooms:
         refusal = ErrorCode.TOO_MANY_ROOMS if ask.knows_too_many_rooms else ErrorCode.ROOM_FULL
         return Change(Refused(refusal.name))

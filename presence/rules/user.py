@@ -5,7 +5,7 @@ user's place in a room's roster is a record of its own, `RosterEntry`.
 """
 
 import hmac
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -22,6 +22,10 @@ class Grant(msgspec.Struct, frozen=True, array_like=True):
     """When the token ends."""
     rooms: tuple[RoomId, ...] | None
     """What may be joined; None: any room."""
+
+
+THIS_WRITE: Final = -1
+"""Stands for the revision of a record that is about to be written."""
 
 
 class Session(msgspec.Struct, frozen=True, array_like=True):
@@ -66,6 +70,9 @@ class Session(msgspec.Struct, frozen=True, array_like=True):
     """Whether its token lets it start calls, where the backend does not; None: what the record says is so."""
     in_call: bool = False
     """Its client wants it to be seen that the user is in a call."""
+    put_out_at: int = 0
+    """The revision of the record with which the backend put the user out of a room last: a JOIN that was
+    asked before comes too late. 0: it has not. `THIS_WRITE`: that of this very write."""
 
     @property
     def is_reachable(self) -> bool:
@@ -152,10 +159,13 @@ def with_session(user: User, session: Session) -> User:
 
 
 def stamped(user: User, revision: int) -> User:
-    """Say in a record of this revision as of when later openings must be asked, if this write began that."""
-    if user.session.fence:
-        return user
-    return with_session(user, msgspec.structs.replace(user.session, fence=revision))
+    """Say in a record of this revision as of when what comes later must be asked, if this write began it."""
+    session = user.session
+    if not session.fence:
+        session = msgspec.structs.replace(session, fence=revision)
+    if session.put_out_at == THIS_WRITE:
+        session = msgspec.structs.replace(session, put_out_at=revision)
+    return user if session is user.session else with_session(user, session)
 
 
 def may_be_resumed_by(user: User, secret: SecretHash) -> bool:

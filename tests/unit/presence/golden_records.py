@@ -116,6 +116,11 @@ SAMPLES: Final = (
         ),
     ),
     Sample(
+        "a session that the backend has put out of a room",
+        USER,
+        User((Session(HERS, GATEWAY, CONNECTION, NONE, "online", fence=9, put_out_at=12),), True, {}),
+    ),
+    Sample(
         "a user of whose older session calls are left",
         USER,
         User((Session(HERS, GATEWAY, CONNECTION, NONE, "online"),), True, {}, ending=EndCalls(HIS, AT)),

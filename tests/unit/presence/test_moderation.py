@@ -1,5 +1,6 @@
 """What the backend decides about users, rooms and calls takes effect at once, and once."""
 
+import msgspec
 import pytest
 
 from presence.store import StoreUnavailable
@@ -11,7 +12,7 @@ from tieline import metrics
 from tieline.wire.codes import CloseCode, ErrorCode
 from tieline.wire.ids import CallId, GatewayId, RoomId, UserId
 from tieline.wire.internal import codec
-from tieline.wire.internal.answers import Refused, SessionGone
+from tieline.wire.internal.answers import Outdated, Refused, SessionGone
 from tieline.wire.internal.backend import (
     AddMember,
     Affected,
@@ -82,6 +83,33 @@ async def test_a_kicked_member_may_come_again_unless_it_is_kept_out() -> None:
     assert value_of(metrics.TOKENS_REFUSED.labels("room")) == counted  # its gateway does nothing wrong
     process.clock.pass_s(31)
     assert not isinstance(await process.ask(join), Refused)
+
+
+@pytest.mark.parametrize("was_there", [True, False])
+async def test_a_copy_of_a_join_that_comes_later_brings_nobody_back(was_there: bool) -> None:
+    process = await with_two()
+    alice = opening("alice")
+    asked = (await process.store.read(Keys.user(ALICE)))[Keys.user(ALICE)].revision
+    join = JoinRoom(ALICE, alice.session, CELLAR, hears=True, connection=alice.connection, asked=asked)
+    if was_there:
+        await process.ask(join)
+    await process.ask(RemoveMember("1", 60.0, ALICE, CELLAR))
+    late = await process.ask(join)
+    assert isinstance(late, Outdated)
+    assert await rooms_of(process, "alice") == {HALL}
+    await process.ask(msgspec.structs.replace(join, asked=late.revision))
+    assert await rooms_of(process, "alice") == {HALL, CELLAR}
+
+
+async def test_an_order_that_comes_after_a_later_one_puts_nobody_in() -> None:
+    process = await with_two()
+    alice = opening("alice")
+    order = JoinRoom(ALICE, alice.session, CELLAR, connection=alice.connection, is_ordered=True)
+    assert await process.ask(order) == Refused(ErrorCode.ROOM_FORBIDDEN.name)
+    await process.ask(AddMember("1", 60.0, ALICE, CELLAR))
+    await process.ask(RemoveMember("2", 60.0, ALICE, CELLAR))
+    assert await process.ask(order) == Refused(ErrorCode.ROOM_FORBIDDEN.name)
+    assert await rooms_of(process, "alice") == {HALL}
 
 
 async def test_who_is_kept_out_begins_no_session_there() -> None:

@@ -24,6 +24,10 @@ class JoinRoom(Message, frozen=True, array_like=True, tag=True, gc=False):
     number: int = 0
     """Grows with each request of the connection before which another one may still be under way: what has a
     lower number than one that is carried out has been overtaken."""
+    asked: int = 0
+    """See `OpenSession`: what was asked before the backend put the user out of a room comes too late."""
+    is_ordered: bool = False
+    """The backend wants it, not the client: it counts only while the backend still says so."""
 
 
 class LeaveRoom(Message, frozen=True, array_like=True, tag=True, gc=False):

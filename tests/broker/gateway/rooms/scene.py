@@ -27,8 +27,9 @@ from tieline.runtime.broker import Broker, connect
 from tieline.runtime.requests import PATIENCE_S, Requests
 from tieline.verification.tokens import Claims
 from tieline.wire import jetstream
+from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
-from tieline.wire.internal.answers import Done
+from tieline.wire.internal.answers import Done, Refused
 from tieline.wire.internal.directions import PresenceReply
 from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers, RoomChange, RoomJoined, RoomMembers
 from tieline.wire.internal.sessions import Opened
@@ -136,6 +137,8 @@ class Scene:
         self.is_old = False
         """Presence is of a version that writes no logs."""
         self.is_silent = False
+        self.is_strict = False
+        """Presence lists a room to its members alone, as it does; else whoever asks need not have joined."""
         self.before_answer: Callable[[], Awaitable[object]] | None = None
         """What happens when presence has made its answer, and has not sent it."""
         self._revision = 0
@@ -210,7 +213,8 @@ class Scene:
                 await self.leaves(session.user, request.room)
                 return Done()
             case ListMembers():
-                return self.listed()
+                is_member = session.user in self.members or not self.is_strict
+                return self.listed() if is_member else Refused(ErrorCode.NOT_IN_SAME_ROOM.name)
 
     def listed(self) -> RoomMembers:
         """List everybody, with revisions if presence is not too old for that."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from gateway.client.actions import RoomListing
 from gateway.client.deliveries import NOTHING
+from gateway.client.events import put_in
 from gateway.rooms.changes import name_before_all, name_of
 from tests.broker.gateway.rooms.scene import ALICE, BOB, CAROL, HALL, SUBJECTS, Here, Scene
 from tests.support.leftovers import no_more_is_left
@@ -326,3 +327,17 @@ async def test_a_list_goes_no_further_than_what_its_reader_was_told(scene: Scene
     assert listed.page.number == joined.page.number < number
     feed.release(NOTHING)
     assert await carol.hears(1) == [f"room-{number}"]
+
+
+async def test_who_was_put_in_and_out_again_is_not_told_when_it_is_back(scene: Scene) -> None:
+    carol = Here(scene, CAROL, places=True)
+    await carol.is_followed(HALL, resumed=True)
+    scene.broker.send(SUBJECTS.user(CAROL, carol.session.session), put_in(carol.session, HALL))
+    await sends(scene, "a")
+    for rooms, told in (((HALL,), 2), ((), 1)):
+        await scene.delivery.drop(carol.session)
+        carol = Here(scene, CAROL, places=True)
+        await carol.comes(*rooms, resumed=True, place="1")
+        heard = await carol.hears(told)
+        assert len(heard) == told
+        assert heard[-1] == "a"

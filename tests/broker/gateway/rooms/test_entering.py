@@ -98,3 +98,19 @@ async def test_who_comes_back_is_welcomed_where_it_goes_on(scene: Scene) -> None
         missed = await scene.delivery.missed(carol.session, Had("", place))
         assert missed.place == expected
         await scene.delivery.drop(carol.session)
+
+
+async def test_a_room_of_which_something_may_be_missing_is_not_entered(scene: Scene) -> None:
+    bob = await scene.enters(BOB)
+    await scene.rooms.listen(HALL)
+    carol = Here(scene, CAROL, places=True)
+    await carol.is_followed(HALL, resumed=True)
+    missed = await scene.delivery.missed(carol.session, Had("", str(bob)))
+    scene.rooms.hold()
+    dan = await scene.enters(DAN)
+    scene.delivery.release(carol.session, missed)
+    await sends(scene, "a")
+    (mail,) = await hears_messages(carol, 1)
+    assert mail["place"].partition("-")[2] == str(bob)
+    await scene.rooms.catch_up(await scene.mailbox.barrier())
+    assert await carol.hears(1) == [f"room-{dan}"]

@@ -4,12 +4,15 @@ import asyncio
 import json
 
 import msgspec
+import pytest
 
 from gateway.client.actions import RoomListing
 from gateway.client.pages import Page
-from gateway.rooms.memberships import LISTS_AT_ONCE
+from gateway.rooms.memberships import LISTS_AT_ONCE, NOT_THERE, Answer
 from tests.broker.gateway.rooms.scene import ALICE, BOB, CAROL, HALL, Here, Scene
+from tests.broker.gateway.rooms.test_delivery import DAN
 from tests.support.waiting import until
+from tests.unit.gateway.client.harness import AN_HOUR_S
 from tieline.wire.ids import RoomId
 from tieline.wire.internal.answers import Done
 from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers, RoomMembers
@@ -129,3 +132,75 @@ async def test_without_an_answer_of_presence_there_is_none(scene: Scene) -> None
     await bob.comes()
     scene.is_silent = True
     assert await bob.asks(JoinRoom(BOB, bob.session.session, HALL)) is None
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+async def test_who_is_put_out_while_it_joins_has_no_seat(scene: Scene, is_known: bool) -> None:
+    scene.is_strict = True
+    bob, dan = Here(scene, BOB), Here(scene, DAN)
+    await bob.comes()
+    await dan.comes()
+    if is_known:
+        await dan.joins()
+
+    async def put_out() -> None:
+        scene.before_answer = None
+        hall = await scene.rooms.listen(HALL)
+        await scene.rooms.reached(hall, await scene.puts_out(BOB, HALL))
+
+    scene.before_answer = put_out
+    assert await bob.asks(JoinRoom(BOB, bob.session.session, HALL)) == NOT_THERE
+    hall = await scene.rooms.listen(HALL)
+    await scene.rooms.reached(hall, await scene.enters(CAROL))
+    assert bob.session.connection not in hall.seats
+    assert bob.harness.names() == []
+
+
+async def test_who_is_put_out_while_it_is_listed_is_no_member(scene: Scene) -> None:
+    scene.is_strict = True
+    bob = Here(scene, BOB)
+    await bob.comes()
+    await bob.joins()
+    hall = await scene.rooms.listen(HALL)
+    hall.roster = None
+
+    async def put_out() -> None:
+        scene.before_answer = None
+        await scene.rooms.reached(hall, await scene.puts_out(BOB, HALL))
+        await bob.hears(1)
+
+    scene.before_answer = put_out
+    assert await bob.asks(ListMembers(BOB, bob.session.session, HALL)) == NOT_THERE
+
+
+async def test_who_was_put_out_and_not_told_yet_joins_anew(scene: Scene) -> None:
+    bob = Here(scene, BOB)
+    await bob.comes()
+    await bob.joins()
+    hall = await scene.rooms.listen(HALL)
+    hall.due_at = asyncio.get_running_loop().time() + AN_HOUR_S
+    put_out = await scene.puts_out(BOB, HALL)
+    await scene.rooms.reached(hall, put_out)
+    assert names(await bob.joins()) == [BOB]
+    assert bob.names() == [f"room-{put_out}"], "before it has joined anew"
+
+
+async def test_who_is_put_in_while_it_leaves_is_there(scene: Scene) -> None:
+    scene.is_strict = True
+    bob = Here(scene, BOB)
+    await bob.comes()
+    await bob.joins()
+    putting_in: list[asyncio.Task[Answer]] = []
+
+    async def put_in() -> None:
+        scene.before_answer = None
+        putting_in.append(asyncio.create_task(scene.memberships.put_in(bob.session, HALL, scene.asks)))
+        for _ in range(5):  # round trips, of which it takes two
+            await scene.mailbox.settled()
+
+    scene.before_answer = put_in
+    assert await bob.asks(LeaveRoom(BOB, bob.session.session, HALL)) == Done()
+    assert isinstance(await putting_in[0], RoomListing)
+    assert [ask.is_ordered for ask in scene.asked if isinstance(ask, JoinRoom)] == [False, True]
+    carol = await scene.enters(CAROL)
+    assert await bob.hears(1) == [f"room-{carol}"]

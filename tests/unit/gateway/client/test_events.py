@@ -2,7 +2,9 @@
 
 import json
 
-from gateway.client.events import expiring, reconnecting, welcome
+import pytest
+
+from gateway.client.events import expiring, is_overtaken, put_in, reconnecting, welcome
 from gateway.client.ice_servers import IceServers
 from gateway.client.terms import Pace, Terms
 from tests.unit.gateway.client.alice import CONNECTION, HALL, SESSION, TOKENS, alice
@@ -45,3 +47,28 @@ def test_the_advice_to_reconnect_is_an_event_of_this_connection() -> None:
 
     assert (advice["cmd"], advice["data"]) == ("RECONNECT", {"afterMs": 5, "jitterMs": 2000})
     assert CONNECTION in advice["requestId"]
+
+
+def test_who_was_put_into_a_room_is_told_so_while_it_is_there() -> None:
+    here = alice()
+    here.rooms[HALL] = 5
+    event = put_in(here, HALL)
+    said = json.loads(event)
+    assert (said["cmd"], said["data"]) == ("MEMBER_JOINED", {"room": HALL, "userId": "alice"})
+    assert not is_overtaken(event, here)
+
+    here.rooms.clear()
+    assert is_overtaken(event, here)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b'{"requestId":"joined-another-5","cmd":"MEMBER_JOINED","data":{"room":"hall","userId":"alice"}}',
+        b'{"requestId":"joined-%b-5","cmd":"WEBRTC_OFFER","data":{"from":"bob","to":"alice"}}',
+        b'{"requestId":"joined-%b-5","cmd":"MEMBER_JOINED","data":{"room":"hall","userId":"bob"}}',
+        b'{"requestId":"joined-%b-5","cmd":',
+    ],
+)
+def test_nothing_else_is_taken_for_that(frame: bytes) -> None:
+    assert not is_overtaken(frame.replace(b"%b", SESSION.encode()), alice())

@@ -1,5 +1,9 @@
 """One room: what is taken up when, and what members are told of it."""
 
+import json
+
+import pytest
+
 from gateway.rooms.live_room import LATE_LOOKS, MAX_SINGLE, MAX_TOLD, LiveRoom
 from tests.unit.gateway.rooms.hall import ALICE, BOB, CAROL, HALL, JOINED_AT, Client, change, live, short
 from tieline.wire.ids import UserId
@@ -398,3 +402,29 @@ def test_what_is_told_in_order_is_not_late() -> None:
     alice.seats.tell()
     assert alice.seats.leave_all() == [(HALL, 6)]
     assert hall.lose_member(ALICE, 6, 6) == []
+
+
+@pytest.mark.parametrize("batches", [False, True])
+def test_who_is_back_is_not_told_that_it_was_put_out_before(batches: bool) -> None:
+    hall = live(change(2, ALICE), change(3, BOB))
+    hall.take(change(4, ALICE, "left", reason="kicked", tells_user=True), 0)
+    hall.take(change(5, CAROL), 0)
+    hall.take(change(6, ALICE), 0)
+    alice = Client(ALICE, batches=batches)
+    alice.seats.enter(hall, 3)  # it has had nothing since that has a number
+    alice.seats.tell()
+    said = json.dumps(alice.heard())
+    assert "carol" in said
+    assert "alice" not in said
+    assert alice.seats.of(HALL) is not None
+
+
+def test_who_was_put_out_is_told_though_that_is_told_once_more() -> None:
+    hall = live(change(2, ALICE))
+    alice = Client(ALICE)
+    alice.seats.enter(hall, 2)
+    hall.take(change(4, ALICE, "left", reason="kicked", tells_user=True), 0)
+    hall.take(change(5, ALICE, "left", reason="left"), 0)
+    alice.seats.tell()
+    assert alice.words() == ["4: alice kicked"]
+    assert alice.seats.of(HALL) is None

@@ -17,7 +17,7 @@ from tests.unit.gateway.client.alice import room_ask, signal_ask
 from tests.unit.gateway.client.harness import event
 from tests.unit.gateway.sessions.scene import Scene
 from tieline.wire.ids import RoomId
-from tieline.wire.internal.answers import Done, SessionGone
+from tieline.wire.internal.answers import Done, Outdated, SessionGone
 from tieline.wire.internal.directions import PresenceReply, RouterReply
 from tieline.wire.internal.rooms import JoinRoom, ListMembers
 from tieline.wire.internal.sessions import Register, Regrant, Tell
@@ -209,6 +209,16 @@ async def test_presence_is_asked_again_for_a_session_that_was_forgotten(
     first, registration, again = asking.scene.presence.asked
     assert (first, again) == (asking.numbered(ask, 0), asking.numbered(ask, 1))
     assert isinstance(registration, Register)
+
+
+async def test_what_may_be_older_than_a_decision_is_asked_anew(asking: Asking) -> None:
+    asking.scene.presence.revision = 7
+    ask = await asking.presence_says(Outdated(9), Done())
+
+    assert asking.answers == [(ask, Done())]
+    first, again = asking.scene.presence.asked
+    assert first == msgspec.structs.replace(asking.numbered(ask, 0), asked=7)
+    assert again == msgspec.structs.replace(asking.numbered(ask, 0), asked=9)
 
 
 async def test_presence_is_not_asked_again_for_a_session_that_is_over(asking: Asking) -> None:

@@ -8,7 +8,7 @@ from presence.rules.change import Change, Facts, Prepare
 from presence.rules.effects import Changed, CloseConnection, MemberCame, MemberWent, StatusChanged
 from presence.rules.moderation import NOBODY
 from presence.rules.negotiated import Negotiation
-from presence.rules.user import Membership, Session, User, with_session
+from presence.rules.user import THIS_WRITE, Membership, Session, User, with_session
 from tests.unit.presence.rules.frames import NOW
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import NO_CALL, CallId, ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
@@ -75,9 +75,10 @@ def test_who_is_put_out_of_a_room_is_told() -> None:
     assert went == MemberWent(HALL, SESSION.id, 5, "kicked", NOW, True)
 
 
-@pytest.mark.parametrize(("user", "room"), [(None, HALL), (ONLINE, CELLAR)])
-def test_who_is_not_in_a_room_is_only_written(user: User | None, room: RoomId) -> None:
-    assert moderation.put_out(room, user, {}, FACTS) == Change(Affected(0), user or NOBODY)
+def test_who_is_not_in_a_room_is_only_written() -> None:
+    assert moderation.put_out(HALL, None, {}, FACTS) == Change(Affected(0), NOBODY)
+    noted = with_session(ONLINE, msgspec.structs.replace(SESSION, put_out_at=THIS_WRITE))
+    assert moderation.put_out(CELLAR, ONLINE, {}, FACTS) == Change(Affected(0), noted)
 
 
 def test_of_who_is_offline_nobody_is_told() -> None:

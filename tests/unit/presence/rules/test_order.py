@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from presence.rules import room, session
+from presence.rules import moderation, room, session
 from presence.rules.change import Change, Facts, Prepare, Step
 from presence.rules.user import Membership, User, stamped, with_session
 from tests.unit.presence.requests import opening, registering
@@ -254,6 +254,16 @@ def carries_out(ask: JoinRoom | LeaveRoom | Regrant, user: User | None) -> Step[
 
 
 EACH = pytest.mark.parametrize("ask", [JOIN, LEAVE, REGRANT], ids=["join", "leave", "regrant"])
+
+
+def test_a_join_from_before_the_user_was_put_out_does_nothing() -> None:
+    put_out = stamped(record_of(moderation.put_out(CELLAR, ONLINE, {}, facts())), READ_AT)
+    assert put_out.session.put_out_at == READ_AT
+    late = msgspec.structs.replace(JOIN, asked=READ_AT - 1)
+    assert reply_to(carries_out(late, put_out)) == Outdated(READ_AT)
+    assert CELLAR in record_of(carries_out(msgspec.structs.replace(late, asked=READ_AT), put_out)).rooms
+    assert CELLAR in record_of(carries_out(JOIN, put_out)).rooms, "an older gateway does not say"
+    assert stamped(put_out, READ_AT + 5) is put_out
 
 
 @EACH

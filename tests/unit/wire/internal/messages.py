@@ -92,6 +92,7 @@ REQUESTS: tuple[PresenceRequest, ...] = (
     FindReplaced(((ALICE, CONNECTION), (BOB, ConnectionId("c-2")))),
     JoinRoom(ALICE, SESSION, ROOM),
     JoinRoom(ALICE, SESSION, ROOM, hears=True, lists=True),
+    JoinRoom(ALICE, SESSION, ROOM, connection=CONNECTION, number=3, asked=9, is_ordered=True),
     LeaveRoom(ALICE, SESSION, ROOM),
     ListMembers(ALICE, SESSION, ROOM),
     KeepLease(GATEWAY),
