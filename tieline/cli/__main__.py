@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from tieline import __version__
-from tieline.cli.exits import EXIT_INTERRUPTED, fail_without_package, while_it_is_read
+from tieline.cli.exits import EXIT_INTERRUPTED, fail_without_package, interrupted_at_once, while_it_is_read
 from tieline.cli.options import option_parser
 
 
@@ -119,7 +119,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if name != asked:
             continue
         try:
-            module = importlib.import_module(command.module)
+            with interrupted_at_once():
+                module = importlib.import_module(command.module)
         except ModuleNotFoundError as missing:
             if (missing.name or "").startswith("tieline"):
                 raise
