@@ -23,7 +23,10 @@ def statistics_routes(presence: Presence) -> list[ControllerRouterHandler]:
         raises=[],
     )
     async def get_statistics() -> Statistics:
-        """Count gateways, sessions, rooms, members and calls, about: for people, and not for bills."""
+        """Count gateways, sessions, rooms, members and calls, about: for people, and not for bills.
+
+        Calls that have ended count for a minute more, and for five where events are kept (`TIELINE_EVENTS`).
+        """
         seen = await told(presence, CountAll(), Counted)
         return Statistics(
             gateways=seen.gateways,

@@ -141,7 +141,7 @@ class Statistics(Body, frozen=True, kw_only=True):
     rooms: int
     members: int
     calls: int
-    """Pairs of users who negotiate, or did a minute ago."""
+    """Pairs of users who negotiate, or did a minute ago; where events are kept, up to five minutes ago."""
 
 
 class KickOrder(Order, frozen=True, kw_only=True):

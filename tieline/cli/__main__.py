@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from tieline import __version__
-from tieline.cli.exits import EXIT_INTERRUPTED, fail_without_package, while_it_is_read
+from tieline.cli.exits import EXIT_INTERRUPTED, fail_without_package, interrupted_at_once, while_it_is_read
 from tieline.cli.options import OptionParser, option_parser
 
 
@@ -129,7 +129,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser, subparsers = _parsers()
     if asked in COMMANDS:
         try:
-            _declare(asked, subparsers[asked])
+            with interrupted_at_once():
+                _declare(asked, subparsers[asked])
         except ModuleNotFoundError as missing:
             if (missing.name or "").startswith("tieline"):
                 raise

@@ -6,7 +6,8 @@ The statuses of the services themselves are in `tieline.runtime.process`.
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
@@ -44,6 +45,24 @@ def until_told_to_end(do: Callable[[], int]) -> int:
         return do()
     except KeyboardInterrupt:
         return EXIT_TERMINATED if is_terminated else EXIT_INTERRUPTED
+
+
+@contextmanager
+def interrupted_at_once() -> Iterator[None]:
+    """Let Ctrl-C end the process without a word: during an import nothing is there to be ended first.
+
+    Python raises KeyboardInterrupt between any two steps of an import. It shows where, and within a callback
+    of the import system's own it only says so and goes on.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is not signal.default_int_handler:  # a caller's own, or ignored, as behind `nohup`
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def while_it_is_read(do: Callable[[], int]) -> int:

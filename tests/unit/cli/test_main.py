@@ -1,6 +1,7 @@
 """`tieline COMMAND`: which command runs, and how it ends."""
 
 import argparse
+import signal
 import sys
 
 import pytest
@@ -59,3 +60,16 @@ def test_ctrl_c_ends_with_the_status_of_shells(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(token, "run", interrupted)
     assert main(["token", "alice"]) == 130
+
+
+def test_ctrl_c_is_heard_as_before_once_a_command_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard_by: list[object] = []
+
+    def listening(_options: argparse.Namespace) -> int:
+        heard_by.append(signal.getsignal(signal.SIGINT))
+        return 0
+
+    monkeypatch.setattr(token, "run", listening)
+    before = signal.getsignal(signal.SIGINT)
+    assert main(["token", "alice"]) == 0
+    assert heard_by == [before]
