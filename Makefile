@@ -10,7 +10,7 @@ PORT ?= 8080
 SOCKETIO := bench/socketio/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help install image audit run unit test test-inside test-unit test-broker test-system test-partitions test-outside test-attacks soak attack flaky check bench bench-guard bench-curves bench-attacks lock dashboards pictures k8s-tools
+.PHONY: help install image audit run example unit test test-inside test-unit test-broker test-system test-partitions test-outside test-attacks soak attack flaky check bench bench-guard bench-curves bench-attacks lock dashboards pictures k8s-tools
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -73,6 +73,11 @@ endef
 # The whole system on this machine, a voice call through it, and then it stays up.
 run: $(RUN_STAMP) ## the whole system on this machine, with a voice call through it
 	@$(VENV)/bin/tieline dev --call --port $(PORT)
+
+# An application's backend on top of it: examples/chat. With TIELINE_API_URL set it stands on a system that runs already.
+EXAMPLE_PORT ?= 3000
+example: install ## a chat's backend with calls, and the whole system beneath it
+	@$(PYTHON) -m examples.chat --port $(EXAMPLE_PORT)
 
 # The inner loop: what needs neither a broker nor another process, with few examples of what Hypothesis makes up.
 unit: install ## the tests that need no broker and no process: a minute of CPU

@@ -33,6 +33,7 @@ COPIED: Final = (
     "tests",
     "bench",
     "deploy",
+    "examples",
     "docs",
     "model",
 )

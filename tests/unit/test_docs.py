@@ -33,6 +33,7 @@ DOCUMENTS = [
     *sorted(ROOT.glob("*.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
     ROOT / "deploy/README.md",
+    ROOT / "examples/README.md",
     ROOT / "model/README.md",
     ROOT / "web/README.md",
 ]
@@ -228,7 +229,7 @@ def test_the_configuration_names_no_variable_that_nobody_reads() -> None:
 
 
 def test_no_document_names_what_is_not_in_the_code() -> None:
-    places = ("api", "gateway", "router", "presence", "tieline", "deploy", "tests", "web")
+    places = ("api", "gateway", "router", "presence", "tieline", "deploy", "examples", "tests", "web")
     files = [path for place in places for path in (ROOT / place).rglob("*") if path.suffix != ".md"]
     code = "\n".join(path.read_text(errors="replace") for path in files if path.is_file())
     named = {
