@@ -110,7 +110,7 @@ test-system: install
 
 # A part of that once more, with what is stored in four partitions (docs/decisions/0107): what users in different ones do
 # with each other, and what a death or an absence does. All of it, and the faults, run so in `make soak`.
-PARTITIONED := $(addprefix tests/system/test_,negotiation.py rooms.py resumed_calls.py) \
+PARTITIONED := $(addprefix tests/system/test_,negotiation.py rooms.py resumed_calls.py waking.py::test_who_is_woken_in_time_gets_the_offer_and_then_its_candidates) \
 	tests/faults/test_kills.py::test_both_gateways_are_killed_in_turn
 test-partitions: install
 	$(PYTHON) -m pytest $(PARTITIONED) --partitions 4 $(SLOWEST) -p no:cacheprovider

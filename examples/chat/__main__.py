@@ -31,6 +31,10 @@ GRACE_S: Final = 2
 LOOK_S: Final = 0.05
 """Between two looks whether the system is ready; it takes seconds."""
 
+WAKE_WINDOW_S: Final = "20"
+"""How long a call waits for a phone to be woken: a push takes a second or two, mostly, an application's start
+a few more."""
+
 
 class _Server(uvicorn.Server):
     """A server that takes no signals of its own: the system beneath it is ended after it."""
@@ -73,6 +77,7 @@ async def system(environ: Mapping[str, str], page: str, ready_file: Path | None)
     secret = environ.get("TIELINE_WEBHOOK_SECRET") or secrets.token_urlsafe(32)
     own = {
         "TIELINE_WEBHOOK_SECRET": secret,
+        "TIELINE_WAKE_WINDOW": environ.get("TIELINE_WAKE_WINDOW") or WAKE_WINDOW_S,
         "TIELINE_ORIGINS": f"{page},{page.replace(HOST, 'localhost')}",
     }
     with tempfile.TemporaryDirectory() as folder:

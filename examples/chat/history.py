@@ -13,12 +13,13 @@ from tieline.api import Event
 
 STAGES: Final = {
     "call.offered": 1,
-    "call.ringing": 2,
-    "call.answered": 3,
-    "call.established": 4,
-    "call.ended": 5,
-    "call.unanswered": 5,
-    "call.refused": 5,
+    "call.waking": 2,
+    "call.ringing": 3,
+    "call.answered": 4,
+    "call.established": 5,
+    "call.ended": 6,
+    "call.unanswered": 6,
+    "call.refused": 6,
 }
 
 MISSED: Final = (
@@ -69,6 +70,8 @@ def keep(database: sqlite3.Connection, event: Event) -> bool:
 def push_for(event: Event) -> Push | None:
     """Say whom an event concerns who may have no connection; None: nobody."""
     told = event.data
+    if event.kind == "call.waking":
+        return Push(told.callee, "wake", told.caller, told.call, told.until)
     if (event.kind, told.reason) in MISSED:
         return Push(told.callee, "missed", told.caller, told.call or event.id)
     return None

@@ -14,10 +14,12 @@ class Push(msgspec.Struct, frozen=True):
     """What a user's phone is told, while no connection of it is there."""
 
     user: str
-    what: Literal["missed"]
-    """missed: show that somebody has called."""
+    what: Literal["wake", "missed"]
+    """wake: connect, and the call is there; missed: show that somebody has called."""
     caller: str
     call: str
+    until: int = 0
+    """In Unix milliseconds: then the caller waits no more, and nobody need be woken. 0: it does not wait."""
 
 
 class PushService(Protocol):

@@ -46,3 +46,17 @@ async def test_two_people_call_each_other_on_its_page(browser: Browser, chat: Ru
     await shows(bo, "calls", "from ada: ended hangup")
     for page in (ada, bo):
         await page.context.close()
+
+
+async def test_a_phone_that_is_asleep_is_woken_by_a_push(browser: Browser, chat: RunningChat) -> None:
+    chatroom = f"asleep-{browser.browser_type.name}"
+    await chat.room_of(chatroom, "cy", "dee")
+    cy, dee = [await open_page(browser, chat, user) for user in ("cy", "dee")]
+    await cy.check("#asleep")
+    await shows(dee, "chats", "cy (offline)")
+    await dee.click("#chats button")
+    await cy.click("#accept")
+    for page, other in ((cy, "dee"), (dee, "cy")):
+        await shows(page, "call-state", f"{other}: connected")
+    for page in (cy, dee):
+        await page.context.close()

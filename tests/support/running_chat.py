@@ -100,6 +100,15 @@ class RunningChat:
         for member in members[1:]:
             await self.ask(members[0], "PUT", f"/chats/{chat}/members/{member}")
 
+    async def pushed(self, user: str, count: int) -> list[dict[str, Any]]:
+        """Wait until so much was pushed to the user's phone; returns that."""
+
+        async def look() -> list[dict[str, Any]] | None:
+            pushes: list[dict[str, Any]] = await self.ask(user, "GET", "/pushes")
+            return pushes if len(pushes) >= count else None
+
+        return await until_true(look)
+
     async def last_call(self, user: str, state: str) -> dict[str, Any]:
         """Wait until the user's newest call is in this state."""
 

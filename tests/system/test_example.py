@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
@@ -27,7 +28,7 @@ from tests.support.waiting import PATIENCE_S, until_true
 from tieline.api import Backend
 from tieline.api.bodies import TokenOrder
 from tieline.cli.dev.ports import hold_ports
-from tieline.client import Answer, Client, Denied, Event, Hangup, MemberLeft, Offer, connect
+from tieline.client import Answer, Candidate, Client, Denied, Event, Hangup, MemberLeft, Offer, connect
 
 MODERATOR: Final = "moderator"
 OFFER: Final = {"type": "offer", "sdp": "o"}
@@ -75,20 +76,32 @@ async def test_members_need_no_room_in_their_tokens(chat: RunningChat) -> None:
     assert ended["duration_s"] >= 0
 
 
-async def test_who_was_away_finds_a_missed_call(chat: RunningChat) -> None:
-    await chat.room_of("missed", "cy", "dee")
-    async with chat.connected("cy"):
-        pass  # who was never here is in no room as far as others are told
+async def test_who_is_woken_finds_the_call(chat: RunningChat) -> None:
+    await chat.room_of("asleep", "cy", "dee")
     async with chat.connected("dee") as dee:
-        with pytest.raises(tieline.client.Refused, match="TARGET_OFFLINE"):
-            await dee.call("cy", OFFER)
+        assert await dee.call("cy", OFFER) == "held"
+        assert await dee.candidate("cy", {"candidate": "c"}) == "held"
+        (push,) = await chat.pushed("cy", 1)
+        assert (push["what"], push["caller"]) == ("wake", "dee")
+        assert push["until"] > 1000 * time.time()
+        async with chat.connected("cy") as cy:
+            offer = await heard(cy, Offer)
+            assert (offer.sender, offer.call) == ("dee", push["call"])
+            await cy.answer("dee", ANSWER)
+            await heard(dee, Answer)
+            await heard(cy, Candidate)
+            assert (await chat.last_call("cy", "established"))["call"] == push["call"]
 
-    async def pushed() -> Any:
-        return await chat.ask("cy", "GET", "/pushes")
 
-    (push,) = await until_true(pushed)
-    assert (push["what"], push["caller"]) == ("missed", "dee")
-    assert (await chat.last_call("cy", "refused"))["reason"] == "target_offline"
+async def test_who_is_not_woken_in_time_finds_a_missed_call(chat: RunningChat) -> None:
+    await chat.room_of("missed", "pat", "quinn")
+    async with chat.connected("quinn") as quinn:
+        await quinn.call("pat", OFFER)
+        await chat.pushed("pat", 1)
+        await quinn.hangup("pat", "cancel")
+        wake, missed = await chat.pushed("pat", 2)
+    assert (wake["what"], missed["what"], missed["call"]) == ("wake", "missed", wake["call"])
+    assert (await chat.last_call("pat", "unanswered"))["reason"] == "cancelled"
 
 
 async def test_who_is_put_out_of_a_chat_is_out_of_its_calls(chat: RunningChat) -> None:

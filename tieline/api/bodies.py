@@ -224,6 +224,8 @@ class EventData(Body, frozen=True, kw_only=True):
     answered_at: Time = 0
     answer_seconds: float = 0
     duration_seconds: float = 0
+    until: Time = 0
+    """Of `tieline.call.waking`: when nobody waits any more."""
     rooms: list[str] = []
     """Of `tieline.call.*`: those in which both were when the call began."""
 

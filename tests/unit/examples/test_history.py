@@ -45,7 +45,7 @@ ENDED = event("call.ended", reason="hangup", duration_seconds=7.5, **ANSWER)
 
 
 def test_a_call_is_one_row_from_its_offer_to_its_end(database: sqlite3.Connection) -> None:
-    told(database, event("call.offered"), event("call.ringing"))
+    told(database, event("call.offered"), event("call.waking", until=20_000), event("call.ringing"))
     assert calls(database) == [("c1", "ringing", None, None, None)]
     told(database, ANSWERED, event("call.established", **ANSWER))
     assert calls(database) == [("c1", "established", None, 2.0, None)]
@@ -104,6 +104,10 @@ def test_whose_phone_is_told(kind: str, reason: str, what: str | None) -> None:
     push = push_for(event(kind, reason=reason))
     assert (push and push.what) == what
     assert push is None or (push.user, push.caller, push.call) == ("bo", "ada", "c1")
+
+
+def test_a_phone_is_woken_up_to_the_end_of_the_window() -> None:
+    assert push_for(event("call.waking", until=20_000)) == Push("bo", "wake", "ada", "c1", 20_000)
 
 
 async def test_a_push_that_comes_twice_is_shown_once() -> None:
