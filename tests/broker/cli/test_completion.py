@@ -83,6 +83,6 @@ def test_fish_offers_commands_and_options(script: Path) -> None:
 @pytest.mark.parametrize("script", ["zsh"], indirect=True)
 def test_zsh_understands_what_it_is_given(script: Path) -> None:
     subprocess.run(["zsh", "-f", "-n", script], check=True)
-    asks = 'autoload -U compinit; compinit -D; eval "$(<$1)"; print -r -- $_comps[tieline]'
+    asks = 'autoload -U compinit; compinit -D -u; eval "$(<$1)"; print -r -- $_comps[tieline]'
     ran = subprocess.run(["zsh", "-f", "-c", asks, "zsh", script], check=True, capture_output=True, text=True)
     assert ran.stdout.strip()
