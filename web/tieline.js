@@ -1376,7 +1376,7 @@ export class Call extends EventTarget {
       this.#ends.set(callId, data); // the ack of our offer says whether it is of this call
       return;
     }
-    if (cmd === INFO) return this.#isAbout(data) && this.#learn(data);
+    if (cmd === INFO) return (data.call === undefined || this.#names.has(data.call)) && this.#learn(data);
     if (cmd === HANGUP) {
       // What the server takes to be of this call has ended it, whatever the other means.
       const isMeant = this.#isOfServers(callId) || data.call === undefined || this.#names.has(data.call);

@@ -166,7 +166,7 @@ class RoomDelivery:
                 while owed:
                     for room in await asyncio.gather(*map(self._listened, owed)):
                         if room is not None:
-                            self._rooms.lose_member(room.name, *owed.pop(room.name))
+                            self._rooms.lose_member(room.name, seats.user, *owed.pop(room.name))
                     if owed:
                         await asyncio.sleep(RETRY_S)
 

@@ -42,6 +42,8 @@ class LiveRoom:
 
     __slots__ = (
         "_late",
+        "_left_by",
+        "_left_up_to_of_others",
         "_looks",
         "_told",
         "due_at",
@@ -72,6 +74,10 @@ class LiveRoom:
         """When the last of its members here went, while none is here."""
         self.left_up_to = 0
         """Up to which number those may say that they were told who have gone since nothing was missing."""
+        self._left_by: UserId | None = None
+        """Who of them may say so."""
+        self._left_up_to_of_others = 0
+        """The same of all but that user: nobody is told its own changes."""
         self.lists_lack_up_to = 0
         """Up to which number that may come which members had been told before they got a list without it."""
         self.lacking: list[UserId] = []
@@ -107,7 +113,7 @@ class LiveRoom:
             return self._take_late([change], now)
         if not self.log.add(change, now):
             return False
-        if change.number <= self.left_up_to:  # else nothing older of its user was missed, or a gap is seen
+        if change.number <= self._left_besides(change.user):  # else none older was missed, or a gap is seen
             self.lacking.append(change.user)
         if change.number <= self.lists_lack_up_to:
             for seat in self.seats.values():
@@ -118,7 +124,7 @@ class LiveRoom:
     def catch_up(self, changes: Iterable[Change], whole_to: int, now: float) -> bool:
         """Take up what was read, up to a number, then what was pushed; returns whether any of it is news."""
         is_news = self._take_late(changes, now)
-        self.left_up_to = 0
+        self._forget_left()
         self.whole_to = max(self.whole_to, whole_to)
         held, self.held = self.held or [], None
         taken = [self.take(change, now) for change in held]
@@ -164,39 +170,54 @@ class LiveRoom:
 
         One that only updates a user may hide that the user has joined, which was not heard either.
         """
-        is_hidden = change.entry.kind == "updated" and self.whole_to < self.left_up_to
+        left_up_to = self._left_besides(change.user)
+        is_hidden = change.entry.kind == "updated" and self.whole_to < left_up_to
         if is_hidden and self.roster is not None:
             is_hidden = self.roster.joined_at(change.user) is None
-        if is_hidden or change.number <= self.left_up_to:
+        if is_hidden or change.number <= left_up_to:
             self.lacking.append(change.user)
 
-    def note_late(self, position: int, up_to: int) -> None:
+    def note_late(self, member: UserId, position: int, up_to: int) -> None:
         """Take note that a member is told what is newer than a position after what has the number `up_to`.
 
         It may not have it when it goes.
         """
-        for change in self._lacking_between(position, up_to):
+        for change in self._lacking_between(member, position, up_to):
             self._late[change.user] = min(change.number, up_to), self._looks
 
-    def lose_member(self, position: int, up_to: int) -> list[UserId]:
+    def lose_member(self, member: UserId, position: int, up_to: int) -> list[UserId]:
         """Take note that a member is gone, which was told everything up to a position.
 
         Before it had been told something newer: `up_to` is what it may say when it comes back. Returns the
-        users whose change it may lack then.
+        users whose change it may lack then; never the member itself, but where it was put out.
         """
-        self.left_up_to = max(self.left_up_to, up_to)
-        late = [user for user, (number, _) in self._late.items() if number <= up_to]
+        if member == self._left_by:
+            self.left_up_to = max(self.left_up_to, up_to)
+        elif up_to > self.left_up_to:
+            self._left_by, self._left_up_to_of_others, self.left_up_to = member, self.left_up_to, up_to
+        else:
+            self._left_up_to_of_others = max(self._left_up_to_of_others, up_to)
+        late = [user for user, (number, _) in self._late.items() if number <= up_to and user != member]
         for user in late:
             del self._late[user]
-        lacking = (change.user for change in self._lacking_between(position, up_to))
+        lacking = (change.user for change in self._lacking_between(member, position, up_to))
         return list(dict.fromkeys([*late, *lacking]))
 
-    def _lacking_between(self, position: int, up_to: int) -> list[Change]:
+    def _lacking_between(self, member: UserId, position: int, up_to: int) -> list[Change]:
         """Find what one lacks who was told all up to a position, and says that it was told more.
 
-        A newer update may hide that its user has come before.
+        A newer update may hide that its user has come before. Of its own only what puts it out is told.
         """
-        return [*self.log.since(position, up_to), *self.log.hidden_since(position)]
+        lacking = (*self.log.since(position, up_to), *self.log.hidden_since(position))
+        return [change for change in lacking if change.user != member or change.entry.tells_user]
+
+    def _left_besides(self, user: UserId) -> int:
+        """Say up to which number those may say that they were told who have gone, but for one user."""
+        return self._left_up_to_of_others if user == self._left_by else self.left_up_to
+
+    def _forget_left(self) -> None:
+        """Take note that nothing is missing, so that those who have gone before lack nothing."""
+        self._left_by, self._left_up_to_of_others, self.left_up_to = None, 0, 0
 
     def look(self, before: float) -> None:
         """Forget what came before a moment, and what was told late some looks ago."""
@@ -211,7 +232,7 @@ class LiveRoom:
         self.log = RoomLog()
         self.roster = None
         self.whole_to = 1
-        self.left_up_to = 0
+        self._forget_left()
         self._late.clear()
         self._told.clear()
         for seat in self.seats.values():

@@ -230,10 +230,10 @@ class LiveRooms:
             users, room.lacking = room.lacking, []
             self._retell(room.name, users)
 
-    def lose_member(self, name: RoomId, position: int, up_to: int) -> None:
+    def lose_member(self, name: RoomId, member: UserId, position: int, up_to: int) -> None:
         """Take note that a member is gone. See `LiveRoom.lose_member`."""
         room = self._rooms.get(name)
-        users = [] if room is None else room.lose_member(position, up_to)
+        users = [] if room is None else room.lose_member(member, position, up_to)
         if users:
             self._retell(name, users)
 

@@ -69,7 +69,7 @@ class Memberships:
         if seats is not None:
             up_to = seats.told_up_to
             for room, position in seats.leave_all():
-                self._rooms.lose_member(room, position, up_to)
+                self._rooms.lose_member(room, seats.user, position, up_to)
 
     async def answer(self, session: Session, ask: AskPresence, asks: Ask) -> Answer:
         """Answer a client's JOIN, LEAVE or MEMBERS; None: it cannot be answered now."""

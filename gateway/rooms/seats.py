@@ -53,7 +53,7 @@ class Room(Protocol):
         """Make a list of the members; None: they are not known."""
         ...
 
-    def note_late(self, position: int, up_to: int) -> None:
+    def note_late(self, member: UserId, position: int, up_to: int) -> None:
         """Take note that a member is told what is newer than a position after what has a number."""
         ...
 
@@ -226,7 +226,7 @@ class Seats:
         seat = self._rooms.get(room.name)
         before = self.owed.rooms.get(room.name, position if seat is None else seat.position)
         if before < position:
-            room.note_late(before, min(position, self.told_up_to))
+            room.note_late(self.user, before, min(position, self.told_up_to))
         self.owed.pay(room.name)
         self._most_told = max(self._most_told, position)
         seat = self._rooms[room.name] = room.seats[self.connection] = Seat(self, room, position)
@@ -285,7 +285,7 @@ class Seats:
                 continue
             found.append(told)
             if position < told_before and (told.changes or not self.places):
-                seat.room.note_late(position, told_before)
+                seat.room.note_late(self.user, position, told_before)
         self._most_told = most_told
         if not found:
             return b""

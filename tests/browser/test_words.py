@@ -119,6 +119,16 @@ async def test_each_sees_whether_the_other_is_muted(person: PersonMaker) -> None
     await bob.until("() => !call.peerMuted")
 
 
+async def test_who_is_about_to_call_hears_that_the_other_is_muted(person: PersonMaker) -> None:
+    alice, bob = await pair(person)
+    not_yet = "(peer) => { window.call = client.call(peer, {stream: new Promise(() => {})}); }"
+    await bob.page.evaluate(not_yet, alice.user)
+    await alice.ring(bob)
+    await alice.until("() => call.callId")
+    await alice.page.evaluate("() => call.mute()")
+    await bob.until("() => call.peerMuted")
+
+
 async def test_both_see_it_ring_and_a_call_not_taken_is_missed(person: PersonMaker) -> None:
     alice, bob = await pair(person)
     await bob.page.evaluate(WATCH)

@@ -84,7 +84,7 @@ async def here(scene: PartitionedScene, *, places: bool = False) -> list[Here]:
     assert len({SUBJECTS.place_of(user) for user in PEOPLE}) > 1
     people = [Here(scene, user, places=places) for user in PEOPLE]
     for one in people:
-        await one.comes(HALL)
+        await one.comes(HALL, listens=True)
     return people
 
 

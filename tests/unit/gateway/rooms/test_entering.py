@@ -151,4 +151,4 @@ def test_who_takes_from_a_list_what_it_was_owed_may_not_get_it() -> None:
     alice.last_sequence = 9
     alice.seats.enter(hall, hall.number)
     assert alice.seats.leave_all() == [(HALL, 10)]
-    assert hall.lose_member(10, 10) == [BOB]
+    assert hall.lose_member(ALICE, 10, 10) == [BOB]

@@ -283,7 +283,7 @@ def test_of_what_is_found_late_those_who_have_gone_are_told_once_more() -> None:
     alice.last_sequence = 5  # a signal, before which 3 should have been told
     assert alice.seats.told_up_to == 5
     assert alice.seats.leave_all() == [(HALL, 1)]
-    assert hall.lose_member(1, 5) == []
+    assert hall.lose_member(ALICE, 1, 5) == []
     hall.catch_up([change(3, CAROL), change(6, BOB, "updated")], 7, 0)
     assert hall.lacking == [CAROL]
     hall.lacking.clear()
@@ -291,21 +291,46 @@ def test_of_what_is_found_late_those_who_have_gone_are_told_once_more() -> None:
     assert hall.lacking == []
 
 
+def test_who_has_gone_lacks_nothing_of_its_own() -> None:
+    hall = live(change(3, ALICE), change(4, BOB, "left", reason="kicked", tells_user=True))
+    assert hall.lose_member(ALICE, 1, 9) == [BOB]
+    assert hall.lose_member(BOB, 1, 6) == [ALICE, BOB]
+    hall.note_late(CAROL, 1, 6)
+    assert hall.lose_member(ALICE, 5, 6) == [BOB]
+    assert hall.lose_member(BOB, 5, 6) == [ALICE], "which was noted still"
+
+
+def test_nor_what_is_found_of_it_later() -> None:
+    hall = live(change(1, BOB))
+    hall.lose_member(ALICE, 1, 5)
+    hall.lose_member(ALICE, 1, 8)
+    hall.take(change(4, ALICE), 0)
+    assert hall.lacking == []
+    hall.lose_member(BOB, 1, 7)
+    hall.take(change(6, ALICE, "updated"), 0)
+    assert hall.lacking == [ALICE], "which another one lacks"
+    hall.take(change(8, ALICE, "updated"), 0)
+    hall.lacking.clear()
+    hall.lose_member(CAROL, 1, 12)
+    hall.take(change(9, CAROL), 0)
+    assert hall.lacking == []
+
+
 def test_an_update_may_hide_that_a_user_has_joined() -> None:
     hall = live(change(1, BOB))
-    hall.lose_member(1, 5)
+    hall.lose_member(ALICE, 1, 5)
     hall.catch_up([change(6, CAROL, "updated")], 7, 0)
     assert hall.lacking == [CAROL], "nothing is known of it"
     hall.lacking.clear()
     hall.list_members(members(BOB))
-    hall.lose_member(7, 8)
+    hall.lose_member(ALICE, 7, 8)
     hall.catch_up([change(9, DAN, "updated"), change(10, BOB, "updated")], 11, 0)
     assert hall.lacking == [DAN], "who was not there before"
 
 
 def test_what_comes_late_was_not_told_to_those_who_have_gone() -> None:
     hall = live(change(1, BOB))
-    assert hall.lose_member(1, 5) == []
+    assert hall.lose_member(ALICE, 1, 5) == []
     assert hall.take(change(4, CAROL), 0)
     assert hall.lacking == [CAROL]
 
@@ -320,15 +345,15 @@ def test_who_goes_amid_what_is_told_late_may_lack_it() -> None:
     alice.seats.tell()
     assert alice.words() == ["3: carol joined", "6: bob joined"]
     assert dan.seats.leave_all() == [(HALL, 1)]
-    assert hall.lose_member(1, 5) == [CAROL], "which it was not told at all"
-    assert hall.lose_member(6, 6) == [], "what was told once more is not told again"
+    assert hall.lose_member(ALICE, 1, 5) == [CAROL], "which it was not told at all"
+    assert hall.lose_member(ALICE, 6, 6) == [], "what was told once more is not told again"
 
 
 def test_who_goes_may_not_know_whom_a_newer_update_hides() -> None:
     hall = live(change(3, CAROL), change(8, BOB, "updated"))
-    assert hall.lose_member(2, 6) == [CAROL, BOB]
-    assert hall.lose_member(3, 6) == [BOB]
-    assert hall.lose_member(8, 9) == []
+    assert hall.lose_member(ALICE, 2, 6) == [CAROL, BOB]
+    assert hall.lose_member(ALICE, 3, 6) == [BOB]
+    assert hall.lose_member(ALICE, 8, 9) == []
 
 
 def test_a_batch_that_is_told_late_is_no_older_than_a_list() -> None:
@@ -355,11 +380,11 @@ def test_what_was_told_late_has_arrived_after_a_while() -> None:
     alice.seats.tell()
     for _ in range(LATE_LOOKS):
         hall.look(-1)
-    assert hall.lose_member(3, 5) == [CAROL]
-    hall.note_late(2, 5)
+    assert hall.lose_member(ALICE, 3, 5) == [CAROL]
+    hall.note_late(ALICE, 2, 5)
     for _ in range(LATE_LOOKS + 1):
         hall.look(-1)
-    assert hall.lose_member(3, 5) == []
+    assert hall.lose_member(ALICE, 3, 5) == []
 
 
 def test_what_is_told_in_order_is_not_late() -> None:
@@ -372,4 +397,4 @@ def test_what_is_told_in_order_is_not_late() -> None:
     hall.take(change(6, CAROL, "left"), 0)
     alice.seats.tell()
     assert alice.seats.leave_all() == [(HALL, 6)]
-    assert hall.lose_member(6, 6) == []
+    assert hall.lose_member(ALICE, 6, 6) == []

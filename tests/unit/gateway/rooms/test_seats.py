@@ -239,9 +239,9 @@ def test_who_goes_amid_a_list_may_lack_what_it_says() -> None:
         client.seats.enter(hall, 0).wait_for_list()
         client.last_sequence = 9
     asks.seats.tell()
-    assert hall.lose_member(9, 9) == [], "for its places say that it had not had the list"
+    assert hall.lose_member(ALICE, 9, 9) == [], "for its places say that it had not had the list"
     asks_nothing.seats.tell()
-    assert hall.lose_member(9, 9) == [BOB]
+    assert hall.lose_member(ALICE, 9, 9) == [BOB]
 
 
 def test_a_list_before_older_frames_says_not_that_they_came() -> None:

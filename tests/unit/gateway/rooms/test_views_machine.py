@@ -225,7 +225,7 @@ class Views(RuleBasedStateMachine):
         lost, gateway.lost = gateway.lost, []
         for one in lost:
             if one.room == name:
-                self._retell([(name, user) for user in room.lose_member(one.position, one.up_to)])
+                self._retell([(name, user) for user in room.lose_member(one.user, one.position, one.up_to)])
             else:
                 gateway.lost.append(one)
 
@@ -350,16 +350,16 @@ class Views(RuleBasedStateMachine):
         lacking = [
             (room, user)
             for room, position in seats.leave_all()
-            for user in gateway.rooms[room].lose_member(position, up_to)
+            for user in gateway.rooms[room].lose_member(viewer.user, position, up_to)
         ]
         for name in seats.owed.rooms:
             lost = lacks(seats, name)
             if lost is None:
                 continue
             if name in gateway.rooms:
-                lacking += [(name, user) for user in gateway.rooms[name].lose_member(*lost)]
+                lacking += [(name, user) for user in gateway.rooms[name].lose_member(viewer.user, *lost)]
             else:
-                gateway.lost.append(Lacking(name, *lost))
+                gateway.lost.append(Lacking(viewer.user, name, *lost))
         self.at[which] = to
         self._retell(lacking)
         if is_new and self.at[1 - which] != to and not self.gateways[to].lost:

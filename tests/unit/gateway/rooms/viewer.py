@@ -21,6 +21,7 @@ Members = dict[UserId, Status]
 class Lacking(NamedTuple):
     """What a client that is gone was not told of a room: what is newer than a number, up to another one."""
 
+    user: UserId
     room: RoomId
     position: int
     up_to: int
