@@ -219,7 +219,8 @@ class RawClient:
             }
             body = await self._reader.readexactly(int(headers.get("content-length", 0)))
         answer = HttpAnswer(int(status.split()[1]), headers, body)
-        if self.watcher is not None and answer.status >= FIRST_REFUSAL:
+        is_gateways = headers.get("content-type", "").startswith("application/json")  # and no proxy's own
+        if self.watcher is not None and answer.status >= FIRST_REFUSAL and is_gateways:
             self.watcher.refused(answer.status, body)
         return answer
 
