@@ -55,9 +55,9 @@ def put_in(session: Session, room: RoomId) -> bytes:
 
 
 def is_overtaken(frame: bytes, session: Session) -> bool:
-    """Whether a frame that was kept tells a client that it was put into a room, in which it is no more.
+    """Whether a frame tells a client that it was put into a room, in which it is no more.
 
-    Its WELCOME says so; told after that, the older event would say otherwise.
+    Its WELCOME has said so, or that it was put out; told after that, the older event would say otherwise.
     """
     if not frame.startswith(f'{{"requestId":"{_put_in_name(session)}'.encode()):
         return False

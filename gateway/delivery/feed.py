@@ -7,6 +7,7 @@ what is missing has been read (`catch_up`).
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections.abc import Callable, Collection
 from typing import Final, Protocol
@@ -15,6 +16,7 @@ from nats.errors import Error as NatsError
 
 from gateway.client.connection import Connection
 from gateway.client.deliveries import Backlogs, Deliveries, Missed
+from gateway.client.events import is_overtaken
 from gateway.client.mail import Place, Telling, mail, placed
 from gateway.client.session import Session
 from gateway.delivery.barriers import Barrier
@@ -59,6 +61,7 @@ class Feed:
         "_beside",
         "_deliveries",
         "_held",
+        "_is_overtaken",
         "_names_calls",
         "_names_places",
         "_on_gap",
@@ -77,8 +80,13 @@ class Feed:
         *,
         names_places: bool = False,
         names_calls: bool = False,
+        is_overtaken: Callable[[bytes], bool] = lambda _: False,
     ) -> None:
-        """Take also what the client is told of each frame: where it is stored, and of which call it is."""
+        """Take also what the client is told of each frame: where it is stored, and of which call it is.
+
+        A frame that `is_overtaken`, by what the client was told on another way, is not delivered.
+        """
+        self._is_overtaken = is_overtaken
         self._deliveries = deliveries
         self._names_places = names_places
         self._on_gap = on_gap
@@ -127,6 +135,8 @@ class Feed:
         return mail(message.data, message.headers) if self._names_calls else message.data
 
     def _deliver(self, frame: bytes, sequence: int) -> None:
+        if self._is_overtaken(frame):
+            return
         if (frame.isascii() and len(frame) <= MAX_BYTES) or is_deliverable(frame):
             self._deliveries.deliver(self._placed(frame, sequence) if self._names_places else frame)
         else:
@@ -231,7 +241,14 @@ class Feeds:
             self.backlogs,
             connection.write,
         )
-        feed = Feed(deliveries, stored_as, on_gap, names_places=session.places, names_calls=session.calls)
+        feed = Feed(
+            deliveries,
+            stored_as,
+            on_gap,
+            names_places=session.places,
+            names_calls=session.calls,
+            is_overtaken=functools.partial(is_overtaken, session=session),
+        )
         pushed_as = self._subjects.live(session.user, session.session)
         subscription = await self._broker.subscribe(pushed_as, feed.on_message)
         self._subscriptions[session.connection] = subscription

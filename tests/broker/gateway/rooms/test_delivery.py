@@ -341,3 +341,14 @@ async def test_who_was_put_in_and_out_again_is_not_told_when_it_is_back(scene: S
         heard = await carol.hears(told)
         assert len(heard) == told
         assert heard[-1] == "a"
+
+
+async def test_that_one_was_put_in_is_not_told_after_one_was_put_out(scene: Scene) -> None:
+    carol = Here(scene, CAROL)
+    await carol.comes()
+    carol.session.rooms[HALL] = 1
+    event = put_in(carol.session, HALL)
+    carol.session.rooms.clear()
+    scene.broker.send(SUBJECTS.user(CAROL, carol.session.session), event)
+    await sends(scene, "a")
+    assert await carol.hears(1) == ["a"]
