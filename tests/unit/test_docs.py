@@ -29,6 +29,7 @@ from tieline.wire.replies import Welcome
 from webhooks.settings import WebhookSettings
 
 ROOT = Path(__file__).parents[2]
+SERVICES = {"gateway", "router", "presence", "api", "webhooks"}
 DOCUMENTS = [
     *sorted(ROOT.glob("*.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
@@ -321,3 +322,30 @@ def test_the_page_of_the_python_client_names_all_of_it() -> None:
 def _is_error(name: str) -> bool:
     kind = getattr(tieline.client, name)
     return isinstance(kind, type) and issubclass(kind, tieline.client.ClientError)
+
+
+def test_the_manual_of_operators_forgets_no_service() -> None:
+    manual = (ROOT / "docs/operations.md").read_text()
+    what_runs = re.findall(r"^\| (\w+)[,|]? ", _section(manual, "What runs"), re.MULTILINE)
+    assert set(what_runs) == {"process", *SERVICES, "NATS"}
+    deploying = (ROOT / "deploy/README.md").read_text()
+    told = re.search(r"its argument is the service: (.*) \|", deploying)
+    assert told is not None
+    assert set(re.findall(r"`(\w+)`", told[1])) == SERVICES
+
+
+def test_operators_make_and_wait_for_all_that_is_deployed() -> None:
+    manifests = "".join(path.read_text() for path in (ROOT / "deploy/k8s/base").glob("*.yaml"))
+    deployments = set(re.findall(r"^kind: Deployment\nmetadata:\n  name: (\w+)$", manifests, re.MULTILINE))
+    manual = (ROOT / "docs/operations.md").read_text()
+    waits = re.findall(r"for service in ([\w ]+); do", manual)
+    assert waits
+    assert {frozenset(wait.split()) for wait in waits} == {frozenset(deployments)}
+    on_a_laptop = _section(manual, "On a laptop", level=3)
+    optional = {"tieline-turn", "gateway-tls"}
+    for secret in set(re.findall(r"secretName: ([\w-]+)", manifests)) - optional:
+        assert secret in on_a_laptop
+
+
+def _section(page: str, title: str, level: int = 2) -> str:
+    return page.split(f"\n{'#' * level} {title}\n", 1)[1].split("\n## ", 1)[0]

@@ -53,7 +53,7 @@ def number(least: float, most: float) -> Callable[[str], float]:
     def read(text: str) -> float:
         found = _float(text)
         if not least <= found <= most:
-            raise argparse.ArgumentTypeError(f"{text} is not within {least:g} to {most:g}")
+            raise argparse.ArgumentTypeError(f"{text} is not within {least:.12g} to {most:.12g}")
         return found
 
     return read

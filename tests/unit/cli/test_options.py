@@ -8,7 +8,7 @@ import re
 import pytest
 
 from tieline.cli.__main__ import main
-from tieline.cli.options import option_parser, seconds, seconds_or_none, whole
+from tieline.cli.options import number, option_parser, seconds, seconds_or_none, whole
 
 OF_TIELINE = (
     "dev --gateways 0",
@@ -49,6 +49,14 @@ def test_numbers_that_make_sense_are_taken() -> None:
     parser.add_argument("--pause", type=seconds_or_none)
     options = parser.parse_args(["--count", "5", "--time", "0.5", "--pause", "0"])
     assert (options.count, options.time, options.pause) == (5, 0.5, 0)
+
+
+def test_the_bounds_of_a_number_are_told_in_figures(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = option_parser("p", None)
+    parser.add_argument("--for", type=number(0.5, 315_360_000.0))
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--for", "0"])
+    assert "0 is not within 0.5 to 315360000" in capsys.readouterr().err
 
 
 def test_a_description_keeps_its_lines(capsys: pytest.CaptureFixture[str]) -> None:

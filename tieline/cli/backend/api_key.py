@@ -5,7 +5,7 @@ import secrets
 import sys
 
 from api.callers import BadEntry, entry, read_keys
-from tieline.api.scopes import EVERYTHING, SCOPES
+from tieline.api.scopes import EVERYTHING, SCOPES, unknown_scopes
 from tieline.api.variables import API_KEY_VARIABLE
 from tieline.cli.exits import EXIT_OK, refuse
 
@@ -28,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print a key and its entry; returns the exit status."""
+    unknown = unknown_scopes(word.replace(".", ":") for word in options.scope)  # dots are what an entry has
+    if unknown:
+        return refuse("api-key", f"{unknown[0]!r} is no scope: there are {', '.join(SCOPES)}")
     key = secrets.token_urlsafe(KEY_BYTES)
     told = entry(options.name, key, options.scope or (EVERYTHING,))
     try:

@@ -115,7 +115,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         "--url",
         metavar="URL",
         action="append",
-        help="a gateway's ws:// or wss:// URL; one is enough, a second is for receivers, more go in turn",
+        help="a gateway's ws:// or wss:// URL; one will do, a second --url is for receivers, more go in turn",
     )
     parser.add_argument(
         "--secret", metavar="SECRET", help=f"instead of {SECRET_VARIABLE} or {SECRET_FILE_VARIABLE}"

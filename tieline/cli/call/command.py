@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--url",
         metavar="URL",
         action="append",
-        help="a gateway's ws:// or wss:// URL; one is enough, a second is for the callee, more for a bot",
+        help="a gateway's ws:// or wss:// URL; one will do, a second --url is for the callee, more for a bot",
     )
     parser.add_argument(
         "--secret",

@@ -137,7 +137,7 @@ def test_no_answer_is_said_with_the_address(api: Api, capsys: pytest.CaptureFixt
         (["kick", "u", "--for", "5"], "--for goes with --room"),
         (["send", "--user", "u", "{"], "is no JSON"),
         (["api-key", "a b"], "SHA-256"),
-        (["api-key", "a", "--scope", "rooms"], "rooms"),
+        (["api-key", "a", "--scope", "rooms"], "'rooms' is no scope: there are rooms:read, rooms:write, "),
     ],
 )
 def test_options_that_make_no_sense_are_refused(
