@@ -64,10 +64,6 @@ SAID: Final = """() => signals
 NOTHING: Final = {"received": 0, "energyIn": 0}
 
 
-BARE: Final = "tieline.js"
-"""A page of the same origin, with nothing in it that takes time from a test: the module as a text."""
-
-
 def page_of(gateway: str) -> str:
     """Where a gateway serves the demo."""
     return gateway.replace("ws://", "http://").removesuffix("ws")
@@ -84,9 +80,9 @@ class Person:
 
     @classmethod
     async def open(cls, browser: Browser, user: str, urls: Sequence[str]) -> "Person":
-        """Open a page of the first gateway, which does nothing by itself."""
+        """Open the page of the first gateway: the demo, which does nothing until it is told a name."""
         page = await (await new_context(browser)).new_page()
-        await page.goto(f"{page_of(urls[0])}{BARE}")
+        await page.goto(page_of(urls[0]))
         return cls(user, page, urls)
 
     async def come(self, *rooms: str, voice: bool = True, **options: Any) -> None:
