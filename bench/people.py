@@ -40,9 +40,20 @@ class Person:
     connection: Connection
 
     def __init__(
-        self, user: str, secret: str, url: str, *, source: str | None = None, batches: bool = False
+        self,
+        user: str,
+        secret: str,
+        url: str,
+        *,
+        source: str | None = None,
+        batches: bool = False,
+        names_calls: bool = False,
     ) -> None:
-        """`source` is an address of this machine; `batches`: it takes the changes of rooms together."""
+        """`source` is an address of this machine.
+
+        `batches`: it takes the changes of rooms together. `names_calls`: it knows the names of calls, and
+        what the other end says of itself.
+        """
         self.user = user
         self.token = make_token(secret, user, [EVERY_ROOM])
         self.secret = ""
@@ -51,7 +62,7 @@ class Person:
         """Told of each signal that comes, by its name."""
         self.told = 0
         """Changes of rooms that it was told of, one by one or in batches."""
-        self._url = f"{url}?acks=1{'&roster=1' if batches else ''}"
+        self._url = f"{url}?acks=1{'&roster=1' if batches else ''}{'&calls=1' if names_calls else ''}"
         self._source = source
         self._last = b""
         self._waits: dict[str, asyncio.Future[_FromServer]] = {}

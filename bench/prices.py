@@ -35,6 +35,9 @@ UNIT: Final = "a candidate of an established pair"
 LEAST_S: Final = 0.5
 """CPU time that is measured at least: the kernel counts it in hundredths of a second for each process."""
 
+ROOMS: Final = 20
+"""In which somebody is who shows there to be in a call."""
+
 _numbers = itertools.count()
 
 Pair = tuple[Person, Person]
@@ -48,16 +51,22 @@ class Scene:
         self.members = members
         self.name = uuid.uuid4().hex[:8]
         self.pairs: list[Pair] = []
+        self.talking: list[Pair] = []
+        """More pairs, of clients as browsers have them, each in a call: they tell of their ends."""
         self.crowd: list[Person] = []
         self.crowded = f"crowd_{self.name}"
 
-    def person(self, user: str, *, receives: bool = False) -> Person:
+    def person(self, user: str, *, receives: bool = False, talks: bool = False) -> Person:
         """Make a user of one of the two gateways."""
         target = self._system.target
         assert target.secret is not None
         assert target.receiver_url is not None
         return Person(
-            f"{self.name}_{user}", target.secret, target.receiver_url if receives else target.sender_url
+            f"{self.name}_{user}",
+            target.secret,
+            target.receiver_url if receives else target.sender_url,
+            batches=talks,
+            names_calls=talks,
         )
 
     async def __aenter__(self) -> "Scene":
@@ -67,6 +76,16 @@ class Scene:
                 await one.arrive()
                 await one.ask("JOIN", {"room": f"{self.name}_{number}"})
             self.pairs.append(pair)
+        for number in range(PAIRS):
+            caller = self.person(f"{number}_c", talks=True)
+            callee = self.person(f"{number}_d", receives=True, talks=True)
+            for one in (caller, callee):
+                await one.arrive()
+                await one.ask("JOIN", {"room": f"{self.name}_call_{number}"})
+            await caller.say("OFFER", callee)
+            await callee.say("ANSWER", caller)
+            await callee.say("INFO", caller)  # the first of a call is dearer
+            self.talking.append((caller, callee))
         for number in range(self.members):
             member = self.person(f"member_{number}", receives=bool(number % 2))
             await member.arrive()
@@ -75,10 +94,15 @@ class Scene:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        for person in (*itertools.chain(*self.pairs), *self.crowd):
+        for person in (*itertools.chain(*self.pairs, *self.talking), *self.crowd):
             await person.connection.close()
 
-    async def cost(self, step: Callable[[Person, Person], Awaitable[object]], times: int) -> float:
+    async def cost(
+        self,
+        step: Callable[[Person, Person], Awaitable[object]],
+        times: int,
+        pairs: Sequence[Pair] = (),
+    ) -> float:
         """Return the CPU milliseconds that one step costs when all pairs take it so many times in all.
 
         They take it so many times again and again, until it has cost `LEAST_S`.
@@ -86,7 +110,7 @@ class Scene:
         before, taken = self._cpu_s(), 0
         while (used := self._cpu_s() - before) < LEAST_S:
             async with asyncio.TaskGroup() as group:
-                for pair in self.pairs:
+                for pair in pairs or self.pairs:
                     group.create_task(_repeat(step, pair, times // PAIRS))
             taken += times // PAIRS * PAIRS
         return used * 1000 / taken
@@ -116,6 +140,11 @@ async def measure(scene: Scene, times: int) -> dict[str, float]:
         await one.say("OFFER", other)
         await one.say("HANGUP", other)
 
+    async def ring_and_hang_up(one: Person, other: Person) -> None:
+        await one.say("OFFER", other)
+        await other.say("INFO", one)
+        await one.say("HANGUP", other)
+
     async def hold(one: Person, other: Person) -> None:
         await one.say("OFFER", other)
         for _ in range(HELD):
@@ -143,12 +172,31 @@ async def measure(scene: Scene, times: int) -> dict[str, float]:
     async def resume(one: Person, _other: Person) -> None:
         await one.arrive(resumes=True)
 
+    inside: dict[str, bool] = {}
+
+    async def show(one: Person, _other: Person) -> None:
+        inside[one.user] = not inside.get(one.user, False)
+        await one.ask("STATUS", {"inCall": inside[one.user]})
+
     async def lose_and_resume(one: Person, _other: Person) -> None:
         one.connection.cut()
         await one.arrive(resumes=True)
 
     await established(scene)
     found[UNIT] = await scene.cost(lambda one, other: one.say("ICE_CANDIDATE", other), 4 * times)
+    found["a WEBRTC_INFO, in a call"] = await scene.cost(
+        lambda one, other: one.say("INFO", other), times, scene.talking
+    )
+    for one, other in scene.talking:
+        await one.say("HANGUP", other)
+    unheard = await scene.cost(offer_and_hang_up, times, scene.talking)
+    rung = await scene.cost(ring_and_hang_up, times, scene.talking)
+    found["the first WEBRTC_INFO of a call"] = rung - unheard
+    found["a STATUS, in one room of two"] = await scene.cost(show, times, scene.talking)
+    for number, (one, _other) in enumerate(scene.talking):
+        for room in range(ROOMS - 1):
+            await one.ask("JOIN", {"room": f"{scene.name}_call_{number}_{room}"})
+    found[f"a STATUS, in {ROOMS} rooms"] = await scene.cost(show, times, scene.talking)
     found["PING"] = await scene.cost(lambda one, _: one.ask("PING", None), 4 * times)
     found["ICE_SERVERS"] = await scene.cost(lambda one, _: one.ask("ICE_SERVERS", None), 4 * times)
     found["REFRESH_TOKEN"] = await scene.cost(

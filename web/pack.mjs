@@ -15,7 +15,8 @@ const { scripts, devDependencies, ...described } = JSON.parse(await readFile(her
 const repository = process.env.TIELINE_REPOSITORY ?? described.repository.url.replace(/^git\+|\.git$/g, '');
 
 const source = await readFile(here('tieline.js'), 'utf8');
-const { code } = await transform(source, { minify: true, format: 'esm', target: 'es2022', legalComments: 'none' });
+const OUR_OWN = /^_[a-z]/; // names that the module's classes have for each other only: nobody else's are like that
+const { code } = await transform(source, { minify: true, mangleProps: OUR_OWN, format: 'esm', target: 'es2022', legalComments: 'none' });
 const minified = `/*! tieline ${described.version}, ${described.license} */\n${code}`;
 const size = gzipSync(minified, { level: 9 }).length;
 if (size > LONGEST_BYTES) throw new Error(`tieline.min.js has ${size} bytes gzipped, more than ${LONGEST_BYTES}`);

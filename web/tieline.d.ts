@@ -144,8 +144,9 @@ export interface ClientEvents {
   closed: TielineError;
   /** Something that nobody waits for has failed; NO_TOKEN and UNUSABLE_TOKEN once for each connection that is lost. */
   error: TielineError;
-  /** The token is about to expire. With a function as `token` nothing needs to be done. */
+  /** The application's backend says something to this user, or to a room. */
   message: { room?: string; data: unknown };
+  /** The token is about to expire. With a function as `token` nothing needs to be done. */
   tokenexpiring: { expiresAt: number };
   /** What others say is heard, or the browser plays nothing before a click or a key: then it is played, or by `playSound`. */
   sound: 'playing' | 'blocked';
@@ -307,7 +308,8 @@ export class Call extends Target<CallEvents> {
   screen(what?: boolean | ScreenOptions | MediaStream): Promise<MediaStream | null>;
   /**
    * Send text or bytes to the other, in order. Before the call is connected it waits. Resolves when there is room for
-   * more, not when it has arrived; rejects with TOO_LONG (of most browsers, more than 256 KiB) or CALL_ENDED.
+   * more, not when it has arrived; rejects with TOO_LONG (of most browsers, more than 256 KiB) or CALL_ENDED, and with
+   * NO_VOICE_PERMISSION if we may only answer and the other end opens no channel for us: its client is older.
    */
   send(data: string | ArrayBuffer | ArrayBufferView | Blob): Promise<void>;
   /** Send one more track; the two ends negotiate anew. */

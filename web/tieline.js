@@ -49,6 +49,9 @@ const LEVEL_MS = 200; // between two looks at whether the other speaks
 const SPEECH = 0.02; // of the loudest there is, 34 dB below it: a voice is louder, a quiet room is not
 const SILENCE_MS = 600; // so long a pause is no end of speaking
 const FULL_BYTES = 1 << 20; // of messages in a call that wait for the line: more are sent when a quarter is left
+const GRANTED_MS = 10_000; // for the other to offer a channel to one who may not: an older client never does
+const COLLECT_MS = 1_000; // for a Firefox's candidates to come before our own are made
+const MOVING_MS = 4_000; // for a Firefox to restart ICE when it is asked to: else we do
 const PARTED_MS = 1_000; // for the server to say that a call is over because no room is shared any more
 const MAX_REASON = 200; // characters of the reason for a hangup: a frame that is too long tells the other nothing
 
@@ -74,6 +77,8 @@ const isBefore = (a, b) => String.fromCharCode(...utf8(a)) < String.fromCharCode
 const newId = () => crypto.getRandomValues(new Uint32Array(2)).join('-');
 const stop = (stream) => stream.getTracks().forEach((track) => track.stop());
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const isOfFirefox = (text) => /^o=mozilla|Firefox/m.test(text);
+const iceName = ({ sdp }) => /ice-ufrag:(\S+)/.exec(sdp)?.[1]; // another one after a restart
 const isToken = (token) => typeof token === 'string' && /^[\w.~+-]+$/.test(token); // as a subprotocol may hold it
 
 /** Read an event of a room as ROOM_CHANGED has it. A server of version 0.1 tells of each member by itself. */
@@ -136,6 +141,9 @@ const asJson = (metadata) => {
     throw new TielineError({ reason: 'WRONG_USE', msg: `metadata must be what JSON can hold: ${cause.message}`, cause });
   }
 };
+
+/** Constraints of the sound of such a device, or of any. */
+const withDevice = (audio, deviceId) => (deviceId ? { ...Object(audio), deviceId } : audio);
 
 /** The browser's devices; what it says no to is an error of its own. */
 const media = () => {
@@ -226,6 +234,7 @@ export class Devices extends EventTarget {
   #streams = new Map(); // those with a microphone that follow a change of it -> what was asked for
   #lost = new Set(); // of these, those whose microphone has gone
   #isElsewhere = { microphone: false, speaker: false }; // the one that was chosen has gone, another is used
+  #changes = 0; // how often another microphone was to be used from then on
   #queue = Promise.resolve(); // one change after the other
   #known = []; // the devices of the last list
 
@@ -250,15 +259,20 @@ export class Devices extends EventTarget {
 
   /** Open the microphone. What it gives follows when another one is chosen or this one goes, in calls, too. */
   async open({ audio = this.audio, video = false } = {}) {
-    const chosen = this.microphone && { deviceId: { ideal: this.microphone } }; // another one if it is not there
-    const wanted = { audio: chosen ? { ...Object(audio), ...chosen } : audio, video };
-    const stream = await media().getUserMedia(wanted).catch((error) => {
+    const known = this.#changes;
+    const ask = (id, more) => media().getUserMedia({ audio: withDevice(audio, id && { exact: id }), video: more });
+    const askForAny = (more) => ask(this.microphone, more).catch((error) => {
+      if (!this.microphone || error.name === 'NotAllowedError') throw error;
+      return ask('', more); // another one if it is not there
+    });
+    const stream = await askForAny(video).catch((error) => {
       if (!video) throw error;
       emit(this, 'error', error);
-      return media().getUserMedia({ ...wanted, video: false }); // who has no camera can talk
+      return askForAny(false); // who has no camera can talk
     });
     this.#streams.set(stream, audio);
     this.#attend(stream);
+    this.#next(() => known !== this.#changes && this.#follow(stream)).catch((error) => emit(this, 'error', error));
     return stream;
   }
 
@@ -287,6 +301,7 @@ export class Devices extends EventTarget {
       await this.#reopen(streams, id && { exact: id });
       this.microphone = id;
       this.#isElsewhere.microphone = false;
+      this.#changes += 1;
       this.#tell('microphone', 'chosen');
     });
   }
@@ -339,13 +354,21 @@ export class Devices extends EventTarget {
     this.#tell('microphone', 'gone');
   }
 
+  /** Go over to the microphone that was chosen, or came back, while another was opened for this stream. */
+  async #follow(stream) {
+    if (!this.#streams.has(stream) || this.#isStopped(stream)) return;
+    const { microphone } = this;
+    await this.#reopen([stream], microphone && !this.#isElsewhere.microphone && { exact: microphone });
+    this.#tell('microphone', 'chosen');
+  }
+
   /** Open a microphone for each of these, and then use them; if one fails nothing changes. */
   async #reopen(streams, deviceId) {
     const opened = [];
     try {
       for (const stream of streams) {
         const audio = this.#streams.get(stream) ?? true;
-        opened.push(await media().getUserMedia({ audio: deviceId ? { ...Object(audio), deviceId } : audio }));
+        opened.push(await media().getUserMedia({ audio: withDevice(audio, deviceId) }));
       }
     } catch (error) {
       opened.forEach(stop);
@@ -378,6 +401,7 @@ export class Devices extends EventTarget {
     if (this.#isElsewhere.microphone && has(microphones, this.microphone)) {
       await this.#reopen(live, { exact: this.microphone }).then(() => {
         this.#isElsewhere.microphone = false;
+        this.#changes += 1;
         this.#tell('microphone', 'back');
       }, () => {});
     }
@@ -779,6 +803,8 @@ export class Client extends EventTarget {
   get _namesCalls() { return this.#connection.welcome.offerTimeout !== undefined; }
   get _ringingMs() { return (this.#connection.welcome.offerTimeout ?? OFFER_TIMEOUT_S) * 1000 + RING_MARGIN_MS; }
   get options() { return this.#options; }
+  /** Whether our token allows to call, as far as the lists of our rooms say. */
+  get _mayCall() { return [...this.rooms.values()].every((members) => members.get(this.userId)?.voice !== false); }
 
   async _open() {
     await this.#connection.open();
@@ -1153,7 +1179,12 @@ export class Call extends EventTarget {
   #isSettled = false; // what has become of our first offer
   #hasHungUp = false;
   #theirs = null; // what the server calls the call of the other's last offer
-  #mayOffer = true;
+  #mayNot = false; // offer: the server has said so
+  #granting = 0; // a timer
+  #isClient = null; // of DTLS
+  #isFirefoxes = false; // whether the other is one, and we are none
+  #isCollecting = false;
+  #moving = 0; // a timer
   #ownsMicrophone = false;
   #restarting = 0; // a timer, and the next
   #givingUp = 0;
@@ -1169,7 +1200,8 @@ export class Call extends EventTarget {
   #given = undefined; // metadata of ours
   #volume = 1;
   #sending = Promise.resolve(); // the messages of `send`, one after the other
-  #channel = null; // for them, once there is one
+  #channel = null; // for them: a promise, and how it is opened, until it is
+  #opening = null;
   #sampling = 0; // a timer, and the next
   #levels = 0;
   #spokenAt = -Infinity;
@@ -1308,7 +1340,17 @@ export class Call extends EventTarget {
   restart() {
     const { pc } = this;
     if (!pc || this.#isOpen || this.state === 'ended') return;
-    const again = () => pc === this.pc && pc.signalingState !== 'closed' && pc.restartIce();
+    const move = () => {
+      this.#moving = 0;
+      if (pc !== this.pc || pc.signalingState === 'closed') return;
+      if (this.#mayNotOffer) this.#inform({ hears: false });
+      else pc.restartIce();
+    };
+    const again = () => {
+      if (!this.#isFirefoxes) return move();
+      this.#inform({ hears: false });
+      this.#moving ||= setTimeout(move, MOVING_MS);
+    };
     this.#client.iceServers().then((iceServers) => this._useServers(iceServers)).then(again, again);
   }
 
@@ -1370,6 +1412,7 @@ export class Call extends EventTarget {
     if (cmd === OFFER) this.#theirs = callId;
     if (cmd === OFFER || cmd === ANSWER) {
       this.metadata = data.metadata ?? this.metadata;
+      this.#isFirefoxes = isOfFirefox(data.sdp) && !isOfFirefox(navigator.userAgent);
       this.#screens = Array.isArray(data.screens) ? data.screens : [];
     }
     if (cmd === OFFER && !isOpen) this._know(callId);
@@ -1391,6 +1434,7 @@ export class Call extends EventTarget {
       if (this.incoming) this.id = data.call;
       return;
     }
+    if (cmd === CANDIDATE && this.#isCollecting) return void this.#add(data);
     this.#next(() => {
       if (cmd === OFFER) return this.#agree(data);
       return cmd === ANSWER ? this.#settle(data, callId) : this.#add(data);
@@ -1418,9 +1462,7 @@ export class Call extends EventTarget {
       && (by === 'me' ? reason === 'timeout' : reason !== 'closed');
     this.reason = reason;
     this.#client._hasEnded(this);
-    clearTimeout(this.#ringing);
-    clearTimeout(this.#restarting);
-    clearTimeout(this.#givingUp);
+    for (const clock of [this.#ringing, this.#restarting, this.#givingUp, this.#granting, this.#moving]) clearTimeout(clock);
     this.pc?.close();
     this.#shown.end();
     if (this.#ownsMicrophone) this.#client.devices.close(this.local);
@@ -1448,6 +1490,7 @@ export class Call extends EventTarget {
   /** Make the connection, from now on in the place of the one before. */
   #connect(configuration, tracks) {
     this.pc?.close();
+    this.#isClient = null;
     const pc = this.pc = new RTCPeerConnection(configuration);
     pc.onicecandidate = ({ candidate }) => {
       const sent = this.#send(CANDIDATE, candidate?.toJSON() ?? END_OF_CANDIDATES);
@@ -1522,16 +1565,31 @@ export class Call extends EventTarget {
 
   /** Open our data channel, when the call has been answered: before that the connection may be made anew. */
   #openChannel() {
-    return new Promise((resolve) => {
-      const look = () => {
-        if (!this._isAnswered) return;
-        this.removeEventListener('state', look);
-        const channel = this.pc.createDataChannel(CHANNEL);
-        channel.bufferedAmountLowThreshold = FULL_BYTES / 4;
-        channel.onopen = () => resolve(channel);
+    return new Promise((resolve, reject) => {
+      const opening = this.#opening = {
+        channel: null,
+        look: () => {
+          if (!this._isAnswered || this.#opening !== opening || opening.channel) return;
+          this.removeEventListener('state', opening.look);
+          if (!this.pc.sctp && this.#mayNotOffer) { // the other opens its own, and then ours needs no offer
+            clearTimeout(this.#granting);
+            this.#granting = setTimeout(() => {
+              this.#channel = this.#opening = null;
+              reject(new TielineError({ code: 1000, reason: 'NO_VOICE_PERMISSION', cmd: OFFER }));
+            }, GRANTED_MS);
+            return void this.#inform({ channel: true });
+          }
+          const channel = opening.channel = this.pc.createDataChannel(CHANNEL);
+          channel.bufferedAmountLowThreshold = FULL_BYTES / 4;
+          channel.onopen = () => {
+            clearTimeout(this.#granting);
+            this.#opening = null;
+            resolve(channel);
+          };
+        },
       };
-      this.addEventListener('state', look);
-      look();
+      this.addEventListener('state', opening.look);
+      opening.look();
     });
   }
 
@@ -1607,8 +1665,9 @@ export class Call extends EventTarget {
   }
 
   /** Take what the other says of its end. */
-  #learn({ ringing, muted, hears }) {
-    if (hears === false) this.restart();
+  #learn({ ringing, muted, hears, channel }) {
+    if (hears === false && !this.#mayNotOffer) this.restart();
+    if (channel === true && this._isAnswered) (this.#channel ??= this.#openChannel()).catch(() => {});
     if (ringing === true && !this.incoming && this.#isOpen) this.#become('ringing');
     if (typeof muted !== 'boolean' || muted === this.peerMuted || this.state === 'ended') return;
     this.peerMuted = muted;
@@ -1673,7 +1732,7 @@ export class Call extends EventTarget {
   #negotiate = () => this.#next(() => this.#propose()).catch((error) => this.#fault(error));
 
   async #propose() {
-    if (this.pc.signalingState !== 'stable' || !this.#mayOffer) return; // not stable: asked for again when it is
+    if (this.pc.signalingState !== 'stable' || this.#mayNot) return; // not stable: asked for again when it is
     await this.pc.setLocalDescription();
     this.#ignored = null;
     this.#sendOffer();
@@ -1697,14 +1756,18 @@ export class Call extends EventTarget {
 
   /** Our offer was refused. If one of the other's was ignored for it, that one counts after all. */
   async #refused(error) {
+    this.#mayNot ||= error.reason === 'NO_VOICE_PERMISSION';
     this.error = error;
     if (this.#isFinished(error)) return;
-    const isAnswered = !this.#isOpen;
-    this.#mayOffer = error.reason !== 'NO_VOICE_PERMISSION';
-    if (!this.#ignored && (!isAnswered || this.#mayOffer)) return this._end(error.reason, 'server');
+    if (!this.#ignored && (this.#isOpen || !this.#mayNot)) return this._end(error.reason, 'server');
     await this.#agreeAfterAll();
     emit(this, 'error', error);
+    if (this.#opening) this.#opening.channel = null; // it was withdrawn with the offer
+    this.#opening?.look();
   }
+
+  /** Whether the server refuses what we offer, as it has said, or as the members of our rooms see. */
+  get #mayNotOffer() { return this.#mayNot || !this.#client._mayCall; }
 
   /** Our offer counts no more. */
   async #agreeAfterAll() {
@@ -1725,13 +1788,20 @@ export class Call extends EventTarget {
     if (hasCrossed && isFirst) {
       this.#connect(this.pc.getConfiguration(), this.pc.getSenders().flatMap(({ track }) => track ?? []));
     }
+    const isMoved = !isFirst && iceName(offer) !== iceName(this.pc.remoteDescription);
     await this.pc.setRemoteDescription(offer); // rolls back an offer of ours
+    if (isMoved) {
+      clearTimeout(this.#moving);
+      this.#moving = 0;
+    }
     await this.#addEarly();
+    if (isMoved && this.#isFirefoxes) await this.#collect();
     await this.pc.setLocalDescription();
     this.pc.onnegotiationneeded = this.#negotiate;
     this.#answered();
     const { type, sdp } = this.pc.localDescription;
-    this.#send(ANSWER, { type, sdp, ...this.#about(isFirst) }).catch((error) => {
+    this.#opening?.look();
+    this.#send(ANSWER, { type, sdp: this.#keepRole(sdp, true), ...this.#about(isFirst) }).catch((error) => {
       if (isFirst && this.#hasOffered) this.#sayEnd('cancel').catch(() => {}); // ours may ring there still
       if (this.#isFinished(error, isFirst) || !isFirst) return;
       if (error.code > 0) this._end(error.reason, 'server');
@@ -1742,9 +1812,30 @@ export class Call extends EventTarget {
   async #settle(answer, callId) {
     if (this.pc?.signalingState !== 'have-local-offer') return;
     if (!this.#isAbout(answer)) return this.#isOfServers(callId) && this.#proposeAgain();
-    await this.pc.setRemoteDescription(answer);
+    await this.pc.setRemoteDescription({ type: 'answer', sdp: this.#keepRole(answer.sdp, false) });
     await this.#addEarly();
     this.#answered();
+  }
+
+  /**
+   * Take candidates before there are ports for them. Chromium would try its new ports on the other's old ones, too, and
+   * stay with what has worked first; Firefox waits for ever for its new ones then, and hears nothing.
+   */
+  async #collect() {
+    this.#isCollecting = true;
+    await pause(COLLECT_MS);
+    this.#isCollecting = false;
+  }
+
+  /**
+   * Which end is the client of DTLS stays as the first answer had it: Firefox, when it answers somebody whom it has called,
+   * says otherwise, and Chromium takes no such answer.
+   */
+  #keepRole(sdp, isOurs) {
+    const role = /^a=setup:(active|passive)/m.exec(sdp)?.[1];
+    if (!role) return sdp;
+    this.#isClient ??= (role === 'active') === isOurs;
+    return sdp.replace(/^a=setup:(active|passive)/gm, `a=setup:${this.#isClient === isOurs ? 'active' : 'passive'}`);
   }
 
   async #add(candidate) {

@@ -5,10 +5,12 @@ Chromium by its own protocol, Firefox by WebDriver BiDi, which needs neither a d
 or demanded (`tests/support/demand.py`).
 """
 
+import asyncio
 import contextlib
 import shlex
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -53,6 +55,7 @@ class Browsers:
     def __init__(self) -> None:
         self._stack = contextlib.AsyncExitStack()
         self._running: dict[str, Browser] = {}
+        self._starting = asyncio.Lock()
         self._playwright: Playwright
 
     async def __aenter__(self) -> Self:
@@ -64,14 +67,19 @@ class Browsers:
 
     async def get(self, kind: str) -> Browser:
         """Return the browser of a kind, one of `KINDS`."""
-        if kind not in self._running:
-            browser = await (self._chromium() if kind == "chromium" else self._firefox())
-            self._stack.push_async_callback(browser.close)
-            self._running[kind] = browser
+        async with self._starting:
+            if kind not in self._running:
+                browser = await (self._chromium() if kind == "chromium" else self._firefox())
+                self._stack.push_async_callback(browser.close)
+                self._running[kind] = browser
         return self._running[kind]
 
-    async def _chromium(self) -> Browser:
-        return await self._playwright.chromium.launch(executable_path=program("chromium"), args=FLAGS)
+    async def silent_chromium(self) -> Browser:
+        """Start one more Chromium, which plays nothing before a click. It is for the caller to close."""
+        return await self._chromium([flag for flag in FLAGS if not flag.startswith("--autoplay-policy")])
+
+    async def _chromium(self, flags: Sequence[str] = FLAGS) -> Browser:
+        return await self._playwright.chromium.launch(executable_path=program("chromium"), args=flags)
 
     async def _firefox(self) -> Browser:
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))

@@ -1,5 +1,6 @@
 """The browsers of the whole folder, one of each kind, and the systems and people of its tests."""
 
+import asyncio
 import functools
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -13,7 +14,9 @@ import pytest_asyncio
 from playwright.async_api import Browser
 
 from tests.browser.browsers import KINDS, Browsers
+from tests.browser.lossy_line import LossyLine
 from tests.browser.person import Person
+from tests.support.coturn import TURN_SECRET, Coturn
 from tests.support.running_dev import READY, RunningDev
 from tests.support.system import SECRET
 from tests.unit.client.resuming_gateways import Backend, Gateway
@@ -43,7 +46,7 @@ def _is_for_later(item: pytest.Item) -> bool:
     return is_firefox and item.get_closest_marker("both") is None
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def browsers() -> AsyncIterator[Browsers]:
     """Headless browsers whose microphones beep, each from when it is asked for on."""
     async with Browsers() as browsers:
@@ -58,10 +61,25 @@ async def browser(browsers: Browsers, request: pytest.FixtureRequest) -> Browser
     return await browsers.get(request.param)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDev]:
-    """A system with two gateways."""
+    """A system with two gateways, for all files that break nothing in it: it costs more than most tests."""
     with running_system(tmp_path_factory.mktemp("dev")) as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LossyLine]:
+    """A way to a real relay that loses packets when a test wants it."""
+    with Coturn(tmp_path_factory.mktemp("coturn")) as coturn, LossyLine(coturn.port) as line:
+        yield line
+
+
+@pytest.fixture(scope="package")
+def relayed_dev(line: LossyLine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDev]:
+    """A system whose credentials for that relay live for five seconds."""
+    settings = {"TURN_URLS": line.url, "TURN_SECRET": TURN_SECRET, "TURN_TTL": "5"}
+    with running_system(tmp_path_factory.mktemp("dev"), **settings) as running:
         yield running
 
 
@@ -93,8 +111,7 @@ async def person_in(browsers: Browsers, dev: RunningDev) -> AsyncIterator[Person
         return one
 
     yield make
-    for one in opened:
-        await one.page.context.close()
+    await asyncio.gather(*(one.page.context.close() for one in opened))
 
 
 @pytest.fixture
@@ -125,7 +142,7 @@ async def ann(person: PersonMaker) -> Person:
 
 async def pair(person: PersonMaker) -> tuple[Person, Person]:
     """Open a page on each gateway; both are in the same room."""
-    alice, bob = await person("alice"), await person("bob", gateway=1)
+    alice, bob = await asyncio.gather(person("alice"), person("bob", gateway=1))
     await alice.come("demo")
     await bob.come("demo")
     return alice, bob

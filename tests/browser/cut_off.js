@@ -38,6 +38,15 @@ async (language) => {
         lines.selectNodeContents(text);
         if (lines.getClientRects().length > 1) faults.push(`its text breaks, ${named(element)}`);
     }
+    const [at] = root.querySelectorAll('#timeline .at');
+    if (at && isShown(at)) { // however long the time takes that is written there
+        const [text, words] = [at.textContent, document.createRange()];
+        at.textContent = '9999 ms';
+        words.selectNodeContents(at);
+        const isWider = words.getBoundingClientRect().width > at.getBoundingClientRect().width + 0.5;
+        if (isWider || words.getClientRects().length > 1) faults.push('a long time does not fit into its line');
+        at.textContent = text;
+    }
     for (const element of root === document ? document.querySelectorAll('.controls button, .tile .avatar, .tile b, .tile .status') : []) {
         if (!isShown(element)) continue;
         const box = element.getBoundingClientRect();

@@ -17,6 +17,13 @@ RING: Final = """(one, whom) => new Promise((resolve) => {
     one.call(whom, {stream: one.hum}).addEventListener('ended', ({detail}) => resolve(detail.reason));
 })"""
 
+ACCEPT_WITHOUT: Final = """async (one) => {
+    const call = one.rings ?? await new Promise((resolve) => {
+        one.addEventListener('call', ({detail}) => resolve(detail), {once: true});
+    });
+    call.accept({stream: Promise.reject(new DOMException('no', 'NotFoundError'))}).catch(() => {});
+}"""
+
 NO_MICROPHONE: Final = """(name) => {
     navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('no', name); };
 }"""
@@ -134,6 +141,15 @@ async def test_it_says_what_to_do_about_the_microphone(
     await page.click("[data-peer=Bo]")
     await expect(page.locator("#notice-text")).to_contain_text(says)
     await expect(page.locator("#idle-title")).to_have_text("You have no microphone")
+
+
+async def test_it_says_who_has_no_microphone(demo: tuple[Page, Crowd]) -> None:
+    page, crowd = demo
+    await comes_in(page)
+    await crowd.comes("Bo")
+    await page.click("[data-peer=Bo]")
+    await crowd.does("Bo", ACCEPT_WITHOUT)
+    await expect(page.locator("#idle-title")).to_have_text("Bo has no microphone")
 
 
 async def test_a_hidden_tab_tells_of_a_call_when_it_was_asked_to(demo: tuple[Page, Crowd]) -> None:

@@ -53,6 +53,41 @@ async def test_another_microphone_is_used_in_the_running_call(person: PersonMake
     assert await bob.page.evaluate(refused) == ["NotFoundError", True, "live"], "nothing has changed"
 
 
+async def test_a_microphone_opened_while_another_is_chosen_is_that_one(person: PersonMaker) -> None:
+    alice, bob = await pair(person)
+    ring = """async (peer) => {
+        client.devices.close(await client.devices.open()); // now they have names
+        const {microphones} = await client.devices.list();
+        const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+        let release;
+        const released = new Promise((resolve) => { release = resolve; });
+        const opened = new Promise((resolve) => {
+            navigator.mediaDevices.getUserMedia = async (what) => {
+                navigator.mediaDevices.getUserMedia = real;
+                const stream = await real(what);
+                resolve(stream.getAudioTracks()[0]);
+                await released;
+                return stream;
+            };
+        });
+        window.call = client.call(peer);
+        window.old = await opened;
+        const used = old.getSettings().deviceId;
+        const others = microphones.filter(({deviceId}) => deviceId !== used && deviceId !== 'default');
+        window.other = [...others, ...microphones][0].deviceId; // Firefox plays only one
+        await client.devices.useMicrophone(other);
+        release();
+    }"""
+    await alice.page.evaluate(ring, bob.user)
+    await bob.is_rung()
+    await bob.accept()
+    sending = "() => call.pc?.getSenders().find(({track}) => track?.kind === 'audio')?.track"
+    is_other = "(now) => now && now !== old && now.getSettings().deviceId === other"
+    await alice.until(f"() => old.readyState === 'ended' && ({is_other})(({sending})())")
+    assert await alice.page.evaluate(f"() => call.local.getAudioTracks().includes(({sending})())")
+    await bob.hears()
+
+
 @pytest.mark.needs("chromium")
 @pytest.mark.parametrize(
     "browser", ["chromium"], indirect=True

@@ -2,11 +2,19 @@
 
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
-from tests.browser.conftest import PersonMaker, pair
+from tests.browser.conftest import PersonMaker, pair, running_system
 from tests.support.running_dev import READY_AGAIN, RunningDev
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDev]:
+    """A system of these tests alone, whose gateways die."""
+    with running_system(tmp_path_factory.mktemp("dev")) as running:
+        yield running
 
 
 def kill_gateway(dev: RunningDev, number: int) -> None:

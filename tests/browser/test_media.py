@@ -74,6 +74,22 @@ async def test_bytes_and_text_arrive_in_order(person: PersonMaker) -> None:
     assert await alice.page.evaluate(wrong) == "WRONG_USE"
 
 
+@pytest.mark.both
+async def test_who_may_not_offer_can_send_in_a_call(person: PersonMaker) -> None:
+    alice, bob = await person("alice"), await person("bob", gateway=1)
+    await alice.come("demo", voice=False)
+    await bob.come("demo")
+    await bob.calls(alice)
+    for one in (alice, bob):
+        await one.page.evaluate(TELL, ["message", "error"])
+    await alice.page.evaluate("() => call.send('a note')")
+    await bob.page.evaluate("() => call.send('back')")
+    for one, heard in ((alice, "back"), (bob, "a note")):
+        await one.until("() => told.length === 1")
+        assert await one.page.evaluate("() => told") == [["message", heard]]
+        await one.hears(after=await one.page.evaluate("() => call.stats()"))
+
+
 async def test_who_waits_for_room_fills_no_memory(person: PersonMaker) -> None:
     alice, bob = await pair(person)
     await alice.calls(bob)

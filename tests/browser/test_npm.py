@@ -154,6 +154,14 @@ async def test_who_sets_up_a_page_is_told_that_its_origin_is_not_listed(
     dev.process.until_ready(lambda: hint in dev.errors)
 
 
+def test_outside_of_a_browser_it_says_that_it_needs_one() -> None:
+    connecting = "const {connect} = await import(process.argv[1]); await connect('ws://a/ws', {token: 'b'});"
+    catching = f"try {{ {connecting} }} catch ({{reason, message}}) {{ console.log(reason, message); }}"
+    program = ("node", "--input-type=module", "--eval", catching, str(ROOT / "web/tieline.js"))
+    said = run(*program, folder=ROOT)
+    assert said.startswith("WRONG_USE connection: tieline.js needs a browser")
+
+
 def test_the_package_has_what_it_says_and_nothing_else(application: Application) -> None:
     published = application.published
     assert {path.name for path in published.iterdir()} == PUBLISHED

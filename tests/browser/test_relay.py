@@ -1,12 +1,9 @@
 """Calls that may use nothing but a relay: a real coturn, with the credentials that a gateway gives."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.browser.conftest import PersonMaker, running_system
+from tests.browser.conftest import PersonMaker
 from tests.browser.person import Person
-from tests.support.coturn import TURN_SECRET, Coturn
 from tests.support.running_dev import RunningDev
 
 pytestmark = pytest.mark.needs("coturn")
@@ -29,17 +26,9 @@ FORGE = """() => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def coturn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coturn]:
-    with Coturn(tmp_path_factory.mktemp("coturn")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def dev(coturn: Coturn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDev]:
-    settings = {"TURN_URLS": coturn.url, "TURN_SECRET": TURN_SECRET, "TURN_TTL": "5"}
-    with running_system(tmp_path_factory.mktemp("dev"), **settings) as running:
-        yield running
+@pytest.fixture
+def dev(relayed_dev: RunningDev) -> RunningDev:
+    return relayed_dev
 
 
 async def pair(person: PersonMaker) -> tuple[Person, Person]:

@@ -5,11 +5,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser
 
-from tests.browser.browsers import FLAGS, new_context
+from tests.browser.browsers import Browsers, new_context
 from tests.browser.person import RING, Person, page_of
-from tests.support.demand import program
 from tests.support.running_dev import RunningDev
 from tests.support.system import SECRET
 from tieline.tokens import make_token
@@ -31,13 +30,11 @@ BOB = """addEventListener('load', async () => {
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def browser() -> AsyncIterator[Browser]:
+async def browser(browsers: Browsers) -> AsyncIterator[Browser]:
     """A Chromium as people have it: a page that nobody has touched is silent."""
-    flags = [flag for flag in FLAGS if not flag.startswith("--autoplay-policy")]
-    async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(executable_path=program("chromium"), args=flags)
-        yield chromium
-        await chromium.close()
+    chromium = await browsers.silent_chromium()
+    yield chromium
+    await chromium.close()
 
 
 async def test_sound_that_is_blocked_is_played_at_the_next_click(browser: Browser, dev: RunningDev) -> None:

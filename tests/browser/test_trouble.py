@@ -32,6 +32,13 @@ OFFER: Final = """async () => {
 }"""
 """What somebody else might offer."""
 
+ANSWER: Final = """async () => {
+    window.other = new RTCPeerConnection();
+    await other.setRemoteDescription(call.pc.localDescription);
+    return (await other.createAnswer()).sdp;
+}"""
+"""What somebody else might answer."""
+
 EVENTS: Final = (
     "() => events.filter(([type]) => type !== 'state').map(([type, what]) => type === 'error' ? what : type)"
 )
@@ -249,15 +256,25 @@ async def test_a_page_put_aside_comes_back(ann: Person, backend: Backend, gatewa
     await backend.until(lambda: backend.sessions["ann"].rooms == ["demo"])
 
 
+@pytest.mark.parametrize("is_known", [True, False], ids=["acknowledged", "not acknowledged"])
 async def test_a_page_that_is_shown_again_at_once_hangs_up(
-    ann: Person, backend: Backend, gateway: Gateway
+    ann: Person, backend: Backend, gateway: Gateway, is_known: bool
 ) -> None:
     await comes_with(ann, backend, gateway, "() => 'ann'")
-    offer = json.loads(frames(backend, "WEBRTC_OFFER")[0])
-    await backend.sessions["ann"].send(reply(offer, None, ack="relayed"))
+
+    async def acknowledge(times: int) -> None:
+        await backend.until(lambda: len(frames(backend, "WEBRTC_OFFER")) == times)
+        (offer,) = set(frames(backend, "WEBRTC_OFFER"))
+        await backend.sessions["ann"].send(reply(json.loads(offer), None, ack="relayed"))
+
+    if is_known:
+        await acknowledge(1)
+        await ann.until("() => call.state === 'ringing'")
     await ann.page.evaluate(PUT, "pagehide")
     assert await ann.page.evaluate("() => [call.state, call.reason]") == ["ended", "closed"]
     await ann.page.evaluate(PUT, "pageshow")
+    if not is_known:
+        await acknowledge(2)  # it is sent again, and the hang-up behind it
     await backend.until(lambda: frames(backend, "WEBRTC_HANGUP"))
     (frame,) = frames(backend, "WEBRTC_HANGUP")
     assert json.loads(frame)["data"]["data"]["reason"] == "closed"
@@ -414,6 +431,24 @@ async def test_an_offer_made_anew_before_the_word_of_ours_counts(
     assert await ann.page.evaluate("() => [call.state, call.callId]") == ["connecting", "newer"]
 
 
+async def test_what_follows_an_offer_that_waits_for_our_microphone_counts(
+    ann: Person, backend: Backend, gateway: Gateway
+) -> None:
+    backend.welcoming = {"offerTimeout": 60}
+    backend.ignored |= {"ICE_SERVERS", "WEBRTC_ANSWER"}
+    await come(ann, gateway.url)
+    await ann.page.evaluate(STREAM)
+    await ann.page.evaluate("() => { window.call = client.call('bob', {stream}); }")
+    await backend.until(lambda: frames(backend, "ICE_SERVERS"))
+    sdp = await ann.page.evaluate(OFFER)
+    await bob_says(backend, "OFFER", "0123", type="offer", sdp=sdp, call="bobs", muted=False)
+    await bob_says(backend, "INFO", "0123", muted=True, call="bobs")
+    await ann.until("() => call.peerMuted")
+    await backend.answer("ann", {"iceServers": [], "ttl": 0})
+    await backend.until(lambda: frames(backend, "WEBRTC_ANSWER"))
+    assert await ann.page.evaluate("() => [call.state, call.peerMuted]") == ["connecting", True]
+
+
 async def test_an_offer_ignored_for_ours_counts_when_ours_was_over(
     ann: Person, backend: Backend, gateway: Gateway
 ) -> None:
@@ -428,6 +463,36 @@ async def test_an_offer_ignored_for_ours_counts_when_ours_was_over(
     (answer,) = frames(backend, "WEBRTC_ANSWER")
     assert json.loads(answer)["data"]["call"] == "newer"
     assert await ann.page.evaluate("() => [call.state, call.callId]") == ["connecting", "newer"]
+
+
+async def test_an_older_client_opens_no_channel_for_who_may_not_offer(
+    ann: Person, backend: Backend, gateway: Gateway
+) -> None:
+    backend.welcoming = {"offerTimeout": 60}
+    backend.ignored.add("WEBRTC_INFO")
+    await ann.page.clock.install()
+    await comes_with(ann, backend, gateway, "() => 'ann'")
+    await acknowledge_offer(backend, "0123")
+    await ann.until("() => call.callId === '0123'")
+    await bob_says(backend, "ANSWER", "0123", type="answer", sdp=await ann.page.evaluate(ANSWER))
+    await ann.until("() => call.state === 'connecting'")
+    await ann.page.evaluate("() => { window.sent = call.send('a note').catch(({reason}) => reason); }")
+    await backend.until(lambda: len(frames(backend, "WEBRTC_OFFER")) == 2)
+    again = json.loads(frames(backend, "WEBRTC_OFFER")[1])
+    refusal = reply(again, None, code=1000, msg="no", reason="NO_VOICE_PERMISSION")
+    await backend.sessions["ann"].send(refusal)
+    await backend.until(lambda: frames(backend, "WEBRTC_INFO"))
+    (wish,) = frames(backend, "WEBRTC_INFO")
+    assert json.loads(wish)["data"]["data"] == {
+        "channel": True,
+        "call": await ann.page.evaluate("() => call.id"),
+    }
+    await ann.page.clock.fast_forward(10_000)
+    assert await ann.page.evaluate("() => sent") == "NO_VOICE_PERMISSION"
+    assert await ann.page.evaluate("() => [call.state, call.error.reason]") == [
+        "connecting",
+        "NO_VOICE_PERMISSION",
+    ]
 
 
 async def test_a_voice_is_shown_in_the_session_after_one_that_is_lost(

@@ -9,6 +9,9 @@ async ({ urls, rooms, worlds, steps, rounds, patienceMs, windowMs, ringMs }) => 
   const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
   const audio = new AudioContext();
   const broken = [];
+  const LOOK_MS = 50; // between two looks at whether people agree
+  const LONGEST_LOOK_MS = 1000; // of which no more is counted, if the page stood still meanwhile
+  const ATTEMPTS = 5; // to connect: a gateway has just been killed, or the page has stood still
   const walk = window.walk = { steps: 0, done: false, broken, patienceMs, slowest: 0, did: {}, ends: {} };
 
   /** A sequence of random numbers from 0 to 1. */
@@ -66,11 +69,14 @@ async ({ urls, rooms, worlds, steps, rounds, patienceMs, windowMs, ringMs }) => 
       };
       const { connect } = await page.eval(`import(${JSON.stringify(new URL('/tieline.js', location).href)})`);
       const options = { token: () => this.token, play: false };
-      const again = (error) => { // a gateway has just been killed: an application would offer to try again
-        this.log(`${error}`);
-        return pause(500).then(() => connect(this.urls, options));
-      };
-      const client = await connect(this.urls, options).catch(again);
+      let client = null;
+      for (let left = ATTEMPTS; !client; left -= 1) { // an application would offer to try again
+        client = await connect(this.urls, options).catch((error) => {
+          this.log(`${error}`);
+          if (left === 1) throw error;
+          return pause(500);
+        });
+      }
       this.client = client;
       for (const type of ['reconnecting', 'resumed', 'reset', 'closed']) {
         client.addEventListener(type, () => this.log(type));
@@ -81,7 +87,8 @@ async ({ urls, rooms, worlds, steps, rounds, patienceMs, windowMs, ringMs }) => 
         this.log(`${direction} ${cmd.slice(7)} ${peer.slice(-1)} ${what}`);
       });
       client.addEventListener('call', ({ detail }) => this.watch(detail));
-      await client.join(rooms[0] + world.number);
+      const join = () => client.join(rooms[0] + world.number);
+      await join().catch((error) => (error.reason === 'SESSION_LOST' ? join() : Promise.reject(error)));
     }
 
     /** Note what becomes of a call, and that it goes the way a call goes. */
@@ -119,7 +126,6 @@ async ({ urls, rooms, worlds, steps, rounds, patienceMs, windowMs, ringMs }) => 
       for (const track of this.microphones) track.stop();
       [this.client, this.frame, this.microphones, this.isAside] = [null, null, [], false];
       this.voices.clear();
-      this.goneAt = performance.now();
     }
 
     get isLit() { return this.microphones.some(({ readyState }) => readyState === 'live'); }
@@ -223,15 +229,22 @@ async ({ urls, rooms, worlds, steps, rounds, patienceMs, windowMs, ringMs }) => 
       return null;
     }
 
-    /** Wait until something is so, which must be soon; or say what is not. */
+    /**
+     * Wait until something is so, which must be soon; or say what is not. While the page as a whole stands still nobody in
+     * it can do anything: of such a time no more counts than of one look.
+     */
     async until(what, limitMs) {
-      const began = performance.now();
-      for (let not; (not = what()); await pause(50)) {
-        if (performance.now() - began < limitMs()) continue;
-        this.fault(`not so in the end: ${not}`);
-        return false;
+      let waitedMs = 0;
+      for (let not, looked = performance.now(); (not = what());) {
+        if (waitedMs > limitMs()) {
+          this.fault(`not so in the end: ${not}`);
+          return false;
+        }
+        await pause(LOOK_MS);
+        waitedMs += Math.min(performance.now() - looked, LONGEST_LOOK_MS);
+        looked = performance.now();
       }
-      walk.slowest = Math.max(walk.slowest, performance.now() - began);
+      walk.slowest = Math.max(walk.slowest, waitedMs);
       return true;
     }
 

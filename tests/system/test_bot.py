@@ -159,7 +159,7 @@ async def test_it_rings_whoever_joins_and_plays_a_file(system: Clustered, tmp_pa
         wav.writeframes(np.repeat(left, 2).tobytes())
     options = ("--to", friend, "--play", str(music), "--hang-up-after", "1")
     with RunningBot(system.ports, room, new_id("bot"), *options) as bot:
-        await bot.says(f"waits for {friend} to join the room")
+        await bot.says(f"waits for {friend!r} to join the room")
         async with calling(system.ports[0], room, user=friend) as called:
             await called.accept(await called.next(Offer))
             assert await hears(called, 500)

@@ -119,6 +119,25 @@ COMMANDS: Final = {
 }
 """Those that a user calls first come first."""
 
+EXAMPLES: Final = {
+    "dev": "tieline dev --port 8080 --ready-file ready.json",
+    "permissions": "tieline permissions --namespace tieline > accounts.conf",
+    "streams": "TIELINE_NATS_URL=nats://127.0.0.1:4222 tieline streams",
+    "webhooks": "tieline webhooks list",
+    "token": "tieline token carol --room demo --ttl 86400",
+    "call": "tieline call --url ws://127.0.0.1:8080/ws --room demo --to carol --once",
+    "bench": "tieline bench --url ws://127.0.0.1:8080/ws",
+    "top": "tieline top http://127.0.0.1:9090 http://127.0.0.1:9091",
+    "rooms": "tieline rooms --json",
+    "members": "tieline members demo",
+    "kick": "tieline kick carol --room demo --for 600",
+    "ban": "tieline ban carol --for 3600",
+    "close": "tieline close demo",
+    "send": """tieline send --room demo '{"text": "in five minutes"}'""",
+    "api-key": "tieline api-key reports --scope statistics:read",
+}
+"""What one may write, as each command's own help ends with it."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command named first in `arguments` (default: this process's own); return the exit status."""
@@ -154,6 +173,7 @@ def _parsers() -> tuple[OptionParser, dict[str, argparse.ArgumentParser]]:
             name,
             help=command.summary,
             description=f"tieline {name}: {command.summary}.\n{command.more}",
+            epilog=f"for example:\n  {EXAMPLES[name]}" if name in EXAMPLES else None,
             formatter_class=parser.formatter_class,
         )
         for name, command in COMMANDS.items()

@@ -4,6 +4,7 @@ It carries frames and does not read them: that is `messages`. Retries and the WE
 gateway's end of it is `gateway.client.connection`.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from typing import Final, Self
@@ -36,6 +37,9 @@ MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
 
 _BEARER: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 """What RFC 6750 allows as a token."""
+
+_CONNECT_FAILED: Final = re.compile(r"\[Errno (\d+)\] Connect call failed")
+"""What asyncio says of each address at which nothing listens; the URL, which names it, is said as well."""
 
 _BROKEN: Final = 1006
 """The close code of RFC 6455 for a connection that ended without a close frame."""
@@ -86,8 +90,8 @@ class Connection:
             raise _denied(refusal.response) from None
         except (OSError, WebSocketException, ValueError) as error:
             # Of the URL, all but the query, which may hold a token.
-            why = error.msg if isinstance(error, InvalidURI) else error
-            raise Unreachable(f"no gateway at {url.partition('?')[0]}: {why}") from error
+            where, why = url.partition("?")[0], _why(error)
+            raise Unreachable(f"no gateway at {where}: {why}", where, why) from error
 
     async def send(self, frame: bytes) -> None:
         """Write one text frame; waits while the network takes no more.
@@ -123,6 +127,13 @@ def _with_query(url: str, query: Mapping[str, str]) -> str:
     parts = urlsplit(url)
     options = [option for option in (parts.query, urlencode(query, quote_via=quote, safe="")) if option]
     return urlunsplit(parts._replace(query="&".join(options)))
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, InvalidURI):
+        return error.msg
+    codes = dict.fromkeys(_CONNECT_FAILED.findall(str(error)))
+    return ", ".join(os.strerror(int(code)) for code in codes) or str(error)
 
 
 def _closed(end: ConnectionClosed) -> Closed:

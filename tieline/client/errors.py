@@ -20,7 +20,15 @@ class ClientError(Exception):
 
 
 class Unreachable(ClientError):
-    """No gateway answered at the URL: nothing listens there, or not something that speaks the protocol."""
+    """No gateway answered at the URL: nothing listens there, or not something that speaks the protocol.
+
+    Its text names the URL; `where` is that URL, and `why` the rest, where a connection could not be opened.
+    """
+
+    def __init__(self, text: str, where: str = "", why: str = "") -> None:
+        super().__init__(text)
+        self.where = where
+        self.why = why
 
 
 class Denied(ClientError):

@@ -1,6 +1,8 @@
 """`tieline COMMAND`: which command runs, and how it ends."""
 
 import argparse
+import importlib
+import shlex
 import signal
 import sys
 
@@ -8,7 +10,7 @@ import pytest
 
 from tieline import __version__
 from tieline.cli import token
-from tieline.cli.__main__ import COMMANDS, main
+from tieline.cli.__main__ import COMMANDS, EXAMPLES, main, with_mode
 
 
 def test_help_lists_every_command_and_imports_none(
@@ -43,6 +45,18 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
         main([name, "--help"])
     assert ended.value.code == 0
     assert COMMANDS[name].summary in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_example_of_a_commands_help_can_be_run(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    assert capsys.readouterr().out.endswith(f"for example:\n  {EXAMPLES[name]}\n")
+    module = importlib.import_module(COMMANDS[name].module)
+    parser = argparse.ArgumentParser()
+    module.add_arguments(parser)
+    told = EXAMPLES[name].partition(f"tieline {name}")[2].partition(">")[0]
+    parser.parse_args(with_mode([name, *shlex.split(told)], COMMANDS[name].mode)[1:])
 
 
 def test_a_package_that_is_missing_is_named(

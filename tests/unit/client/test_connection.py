@@ -99,8 +99,11 @@ async def test_what_cannot_be_a_token_is_not_sent_nor_quoted(token: str, why: st
 async def test_a_port_without_a_listener_is_unreachable() -> None:
     with socket.socket() as bound:  # bound, but not listening: no other process can have it meanwhile
         bound.bind(("127.0.0.1", 0))
-        with pytest.raises(Unreachable):
-            async with connect(f"ws://127.0.0.1:{bound.getsockname()[1]}/ws", "a"):
+        port = bound.getsockname()[1]
+        with pytest.raises(
+            Unreachable, match=rf"^no gateway at ws://127\.0\.0\.1:{port}/ws: Connection refused$"
+        ):
+            async with connect(f"ws://127.0.0.1:{port}/ws", "a"):
                 pytest.fail("connected")
 
 

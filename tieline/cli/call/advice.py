@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tieline.client import Denied
+from tieline.client import Denied, Unreachable
 from tieline.tokens import SECRET_VARIABLE
 from tieline.wire.codes import HandshakeError
 
@@ -22,8 +22,13 @@ _OF_LIMITS: Final = {
 }
 
 
-def explained(problem: Exception) -> str:
-    """Return the text of a problem, with advice where the usual cause is known."""
+def explained(problem: Exception, attempted: str = "") -> str:
+    """Return the text of a problem, with advice where the usual cause is known.
+
+    `attempted` is what the sentence has said before: an address that is in it is not repeated.
+    """
+    if isinstance(problem, Unreachable) and problem.where and problem.where in attempted:
+        return f"no gateway there: {problem.why}"
     if not isinstance(problem, Denied):
         return str(problem)
     advice = _OF_LIMITS.get(problem.limit) or _ADVICE.get(problem.reason)

@@ -116,7 +116,7 @@ class Bot:
             await self._ring(self._script.to)
         else:
             self._say(
-                f"{self._me} waits for {self._script.to} to join the room {self._script.room}; with {who}"
+                f"{self._me} waits for {self._script.to!r} to join the room {self._script.room!r}; with {who}"
             )
 
     async def _handle(self, input_: _Input) -> None:

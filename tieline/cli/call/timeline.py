@@ -58,7 +58,7 @@ class Timeline:
         try:
             yield step
         except self._failures as failure:
-            raise StepFailed(who, what, explained(failure)) from failure
+            raise StepFailed(who, what, explained(failure, what)) from failure
         self._open.remove(step)
         self._say(f"{self.milliseconds:9.1f} ms  {who:<7} {what}{step.result and ': '}{step.result}")
 

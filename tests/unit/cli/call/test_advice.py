@@ -45,3 +45,9 @@ from tieline.client import Denied, Unreachable
 )
 def test_advice_follows_a_refusal_whose_usual_cause_is_known(problem: Exception, text: str) -> None:
     assert explained(problem) == text
+
+
+def test_an_address_that_was_said_is_not_said_again() -> None:
+    problem = Unreachable("no gateway at ws://a/ws: Connection refused", "ws://a/ws", "Connection refused")
+    assert explained(problem, "connect to ws://a/ws") == "no gateway there: Connection refused"
+    assert explained(problem, "connect to ws://b/ws") == "no gateway at ws://a/ws: Connection refused"

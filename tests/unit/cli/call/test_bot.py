@@ -106,7 +106,7 @@ async def test_a_bot_fails_when_its_connection_ends_for_good() -> None:
 
 async def test_a_ringing_bot_rings_when_its_user_joins() -> None:
     async with running(SCRIPT._replace(to="ann")) as bot:
-        await bot.says("bot waits for ann to join the room r")
+        await bot.says("bot waits for 'ann' to join the room 'r'")
         async with member(bot, "ann") as ann:
             assert isinstance(await within(next_offer(ann)), dict)
             await ann.hangup("bot", "decline")
