@@ -1,10 +1,11 @@
 """Look at the users of an offer once more, when it has gone out, and end it if one of them has gone.
 
 Of an offer and an end that cross, either the end finds the offer, or this look finds the end: it reads the
-users as they are in the revision of the offer's record, or later. Nobody waits for it. The end must come
-behind the offer, which a router publishes meanwhile: so it waits until the mailbox has that. What is looked
-at, and how an offer ends, is decided in `presence.rules.signals`. Where a process dies before it has looked,
-an offer ends with its time.
+users as they are in the revision of the offer's record, or later. Nobody waits for it. An end that is still
+under way comes first: it does not tell whoever has left, and this look cannot say which of the two that is.
+The end must come behind the offer, which a router publishes meanwhile: so it waits until the mailbox has
+that. What is looked at, and how an offer ends, is decided in `presence.rules.signals`. Where a process dies
+before it has looked, an offer ends with its time.
 """
 
 import asyncio
@@ -38,6 +39,8 @@ class Pace(NamedTuple):
     """Whether the offer is stored: a router needs some milliseconds, and this is rare."""
     questions: int = 160
     """How often that is asked."""
+    endings: int = 20
+    """How often it is looked whether an end is still under way, as far apart: its process may have died."""
     until_stored: float = 8.0
     """For all these, whether the mailbox answers or not: a gateway asks routers for 5 s, and the last one
     that it asks waits 3 s for a verdict. What is not stored then never is."""
@@ -94,8 +97,13 @@ class SecondLooks:
 
     async def _look(self, offered: Offered, until: float) -> None:
         one, other, look, revision = offered
-        if look.is_well(await self._users_after(one, other, revision)):
-            return
+        for left in reversed(range(self._pace.endings)):
+            users = await self._users_after(one, other, revision)
+            if look.is_well(users):
+                return
+            if not (left and look.is_being_ended(users)):
+                break
+            await asyncio.sleep(self._pace.between_questions)
         if look.digest is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(until):

@@ -106,6 +106,8 @@ class LookAgain(NamedTuple):
 
     is_well: Callable[[Mapping[UserId, User]], bool]
     """Whether the two users, read anew, are still as the offer needs them."""
+    is_being_ended: Callable[[Mapping[UserId, User]], bool]
+    """Whether what has become of one of them is just about to end it, if it finds it."""
     end: "Callable[[Negotiation | None, Mapping[UserId, User], Facts], Step[Negotiation]]"
     """The rule that ends the offer if they are not."""
     target: UserId

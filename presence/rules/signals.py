@@ -12,7 +12,7 @@ import msgspec
 
 from presence.rules import endings, negotiation
 from presence.rules.change import Apart, Change, Facts, LookAgain, Step, Timer
-from presence.rules.effects import Changed, Happening, Replaced, Said
+from presence.rules.effects import Changed, EndCalls, EndCallsWithoutRoom, Happening, Replaced, Said
 from presence.rules.negotiated import NOTHING, Negotiation, Remembered, WaitingOffer
 from presence.rules.negotiation import CandidatePolicy, Incoming, Outcome
 from presence.rules.user import User, gone, share_a_room
@@ -117,6 +117,7 @@ def _look_again(ask: Check, relay: Relay, offer: WaitingOffer, expected: Session
     is_delivered = any(each.frame is None for each in relay.deliveries)
     return LookAgain(
         functools.partial(_is_wanted, ask, expected),
+        functools.partial(_is_being_ended, ask),
         functools.partial(still_wanted, ask, relay.call, offer, expected),
         ask.to,
         ask.digest if is_delivered else None,
@@ -128,6 +129,11 @@ def _is_wanted(ask: Check, expected: SessionId, users: Mapping[UserId, User]) ->
     if sender is None or target is None:
         return False
     return sender.has_live(ask.session) and target.has_live(expected) and share_a_room(sender, target)
+
+
+def _is_being_ended(ask: Check, users: Mapping[UserId, User]) -> bool:
+    both = (user for name in (ask.user, ask.to) if (user := users.get(name)) is not None)
+    return any(isinstance(effect, EndCalls | EndCallsWithoutRoom) for user in both for effect in user.pending)
 
 
 def still_wanted(

@@ -121,8 +121,8 @@ async def test_each_sees_whether_the_other_is_muted(person: PersonMaker) -> None
 
 async def test_who_is_about_to_call_hears_that_the_other_is_muted(person: PersonMaker) -> None:
     alice, bob = await pair(person)
-    slow = "(peer) => { window.call = client.call(peer, {stream: new Promise((give) => { window.give = give; })}); }"
-    await bob.page.evaluate(slow, alice.user)
+    not_yet = "(peer) => { window.call = client.call(peer, {stream: new Promise(() => {})}); }"
+    await bob.page.evaluate(not_yet, alice.user)
     await alice.ring(bob)
     await alice.until("() => call.callId")
     await alice.page.evaluate("() => call.mute()")

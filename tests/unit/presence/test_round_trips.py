@@ -141,7 +141,7 @@ async def offers(process: PresenceProcess) -> object:
 
 async def looks_again(process: PresenceProcess) -> None:
     """Do what is done when an offer is answered whose users are still there."""
-    look = LookAgain(lambda users: len(users) == 2, lambda *_: Change(Done()), BOB, None)
+    look = LookAgain(lambda users: len(users) == 2, lambda _: False, lambda *_: Change(Done()), BOB, None)
     await process.second_looks.look(Offered(ALICE, BOB, look, revision=1))
 
 

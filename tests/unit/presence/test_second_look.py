@@ -1,10 +1,13 @@
 """An offer that crosses an end goes out at once; if the look afterwards finds the end, it ends after it."""
 
+import asyncio
+
 import pytest
 
 from presence.second_look import TRIES
 from presence.store import Dated, ListedStore, StoreUnavailable
 from tests.unit.presence.changing import WatchedStore
+from tests.unit.presence.lifetime import Died
 from tests.unit.presence.presence_process import PresenceProcess
 from tests.unit.presence.requests import opening
 from tieline.runtime.requests import NoAnswer
@@ -78,6 +81,44 @@ async def test_an_offer_that_crosses_the_leaving_of_a_room_ends_for_both() -> No
     await process.signal("alice", "bob", "OFFER", "offer")
     assert "hangup of bob: left" in process.heard_by("alice")
     assert "hangup of alice: left" in process.heard_by("bob")
+    assert not (await process.pair("alice", "bob")).is_active
+
+
+async def test_an_end_under_way_is_first_and_tells_nobody_who_left() -> None:
+    process = await with_both()
+    process.pace = process.pace._replace(endings=1_000)
+    process.over(process.store)
+    reply, look = await process.operations.carry_out(await process.check("alice", "bob", "OFFER", "offer"))
+    assert isinstance(reply, Relay)
+    assert look is not None
+    another = PresenceProcess(beside=process)
+    store = WatchedStore(process.store)
+    looking: list[asyncio.Task[object]] = []
+
+    async def have_it_looked_at() -> None:
+        looking.append(asyncio.ensure_future(look()))
+        for _ in range(100):
+            await asyncio.sleep(0)
+
+    store.before[f"write {PAIR}"] = have_it_looked_at
+    await another.over(store).leave("alice", "hall")
+    await asyncio.gather(*looking)
+    assert len(looking) == 1
+    assert "hangup of bob: left" not in process.heard_by("alice")
+    assert process.heard_by("bob").count("hangup of alice: left") == 1
+
+
+async def test_an_end_whose_process_has_died_is_waited_for_no_more() -> None:
+    process = await with_both()
+    reply, look = await process.operations.carry_out(await process.check("alice", "bob", "OFFER", "offer"))
+    assert isinstance(reply, Relay)
+    assert look is not None
+    another = PresenceProcess(beside=process)
+    another.life.begin(1)
+    with pytest.raises(Died):
+        await another.leave("alice", "hall")
+    assert (await process.pair("alice", "bob")).is_active
+    await look()
     assert not (await process.pair("alice", "bob")).is_active
 
 

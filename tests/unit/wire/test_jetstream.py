@@ -352,9 +352,25 @@ def test_the_answer_to_a_direct_get_is_no_republished_message() -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [b"", b"\xff", b"[]", b'{"seq":"x","message":"x","state":"x"}', b'{"error":' + b"[" * 100_000],
+    [
+        b"",
+        b"\xff",
+        b"[]",
+        b'{"seq":"x","message":"x","state":"x","ack_floor":"x"}',
+        b'{"error":' + b"[" * 100_000,
+    ],
 )
 def test_what_is_no_answer_of_jetstream_s_says_nothing(answer: bytes) -> None:
     assert jetstream.read_published(answer).error == jetstream.NO_ANSWER_OF_JETSTREAM
     assert jetstream.read_message(answer).error == jetstream.NO_ANSWER_OF_JETSTREAM
     assert jetstream.read_stream(answer).error == jetstream.NO_ANSWER_OF_JETSTREAM
+    assert jetstream.read_floor(answer) is None
+    assert jetstream.read_last_sequence(answer) is None
+
+
+def test_how_far_a_stream_and_its_consumer_have_come_is_read() -> None:
+    assert jetstream.read_floor(b'{"ack_floor":{"consumer_seq":3,"stream_seq":41}}') == 41
+    assert jetstream.read_last_sequence(b'{"state":{"messages":1,"first_seq":7,"last_seq":42}}') == 42
+    missing = b'{"error":{"code":404,"err_code":10059,"description":"stream not found"}}'
+    assert jetstream.read_floor(missing) is None
+    assert jetstream.read_last_sequence(missing) is None
