@@ -155,18 +155,14 @@ async def test_moderators_end_calls_and_take_voices(chat: RunningChat) -> None:
 async def test_a_change_waits_for_an_api_that_does_not_answer(chat: RunningChat) -> None:
     await chat.room_of("patient", "jan")
     (pid,) = chat.system["pids"]["api"]
-    async with chat.connected("kim"):
+    async with chat.connected("kim") as kim:
         os.kill(pid, signal.SIGSTOP)
         try:
             assert await chat.status("jan", "PUT", "/chats/patient/members/kim") == 202
         finally:
             os.kill(pid, signal.SIGCONT)
-
-        async def is_member() -> bool:
-            there = await chat.ask("jan", "GET", "/chats/patient/members")
-            return bool(there == {"jan": "offline", "kim": "online"})
-
-        await until_true(is_member)
+        joined = await heard(kim, tieline.client.MemberJoined)
+        assert (joined.room, joined.user_id) == ("patient", "kim")
 
 
 async def test_what_nobody_has_signed_is_not_heard(chat: RunningChat) -> None:
