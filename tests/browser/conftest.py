@@ -69,16 +69,16 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDev]:
 
 
 @pytest.fixture(scope="package")
-def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LossyLine]:
+def lossy_line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LossyLine]:
     """A way to a real relay that loses packets when a test wants it."""
     with Coturn(tmp_path_factory.mktemp("coturn")) as coturn, LossyLine(coturn.port) as line:
         yield line
 
 
 @pytest.fixture(scope="package")
-def relayed_dev(line: LossyLine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDev]:
+def relayed_dev(lossy_line: LossyLine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDev]:
     """A system whose credentials for that relay live for five seconds."""
-    settings = {"TURN_URLS": line.url, "TURN_SECRET": TURN_SECRET, "TURN_TTL": "5"}
+    settings = {"TURN_URLS": lossy_line.url, "TURN_SECRET": TURN_SECRET, "TURN_TTL": "5"}
     with running_system(tmp_path_factory.mktemp("dev"), **settings) as running:
         yield running
 

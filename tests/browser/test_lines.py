@@ -23,10 +23,10 @@ RELAY_ONLY = {"iceTransportPolicy": "relay"}
 
 
 @pytest.fixture
-def line(line: LossyLine) -> Iterator[LossyLine]:
+def line(lossy_line: LossyLine) -> Iterator[LossyLine]:
     """Give it to a test as good as it was."""
-    yield line
-    line.loss = 0.0
+    yield lossy_line
+    lossy_line.loss = 0.0
 
 
 @pytest.fixture
