@@ -1287,7 +1287,7 @@ export class Call extends EventTarget {
 
   /** Send one more track, a picture or another sound; the two ends negotiate anew. */
   addTrack(track, ...streams) {
-    const msg = 'addTrack needs a connection, which this call has not; `video` and `screen` work at any time';
+    const msg = 'there is no connection yet; `video` and `screen` work at any time';
     if (!this.pc) throw new TielineError({ reason: 'WRONG_USE', msg });
     if (this.#isMuted && track.kind === 'audio') track.enabled = false;
     return this.pc.addTrack(track, ...streams);
@@ -1316,7 +1316,7 @@ export class Call extends EventTarget {
    */
   send(data) {
     const isBytes = data instanceof ArrayBuffer || ArrayBuffer.isView(data);
-    const msg = 'send takes text, an ArrayBuffer, a view of one, or a Blob; JSON.stringify makes text of the rest';
+    const msg = 'send takes text, an ArrayBuffer, a view of one, or a Blob';
     const isUsable = typeof data === 'string' || isBytes || data instanceof Blob;
     if (!isUsable) return Promise.reject(new TielineError({ reason: 'WRONG_USE', msg }));
     const kept = isBytes ? new Blob([data]) : data; // as it is now: it may wait
@@ -1420,10 +1420,10 @@ export class Call extends EventTarget {
       this.#ends.set(callId, data); // the ack of our offer says whether it is of this call
       return;
     }
-    if (cmd === INFO) return (data.call === undefined || this.#names.has(data.call)) && this.#learn(data);
+    if (cmd === INFO) return this.#isOurs(data) && this.#learn(data);
     if (cmd === HANGUP) {
       // What the server takes to be of this call has ended it, whatever the other means.
-      const isMeant = this.#isOfServers(callId) || data.call === undefined || this.#names.has(data.call);
+      const isMeant = this.#isOfServers(callId) || this.#isOurs(data);
       if (isMeant) this._end(typeof data.reason === 'string' ? data.reason : 'hangup', data.server ? 'server' : 'peer');
       return;
     }
@@ -1858,6 +1858,9 @@ export class Call extends EventTarget {
   #isOfServers(callId) { return Boolean(callId) && callId === this.callId; }
 
   #isAbout({ call }) { return call === undefined || call === this.id; }
+
+  /** Whether it names the call as either side has ever named it, or not at all. */
+  #isOurs({ call }) { return call === undefined || this.#names.has(call); }
 
   #answered() {
     if (!this.#isOpen) return;

@@ -27,6 +27,7 @@ async def test_another_microphone_is_used_in_the_running_call(person: PersonMake
     alice, bob = await pair(person)
     await bob.page.evaluate(MICROPHONES)
     await bob.calls(alice)
+    await bob.page.bring_to_front()  # Firefox lists what there is only while somebody looks at the page
     change = """async () => {
         const {microphones} = await client.devices.list();
         const used = sending().getSettings().deviceId;

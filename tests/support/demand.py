@@ -21,6 +21,7 @@ PROGRAMS: Final = {
     "coturn": ("turnserver",),
     "debootstrap": ("debootstrap",),
     "firefox": ("firefox-esr", "firefox"),
+    "fish": ("fish",),
     "go": ("go",),
     "haproxy": ("haproxy",),
     "kubectl": ("kubectl",),
@@ -30,6 +31,7 @@ PROGRAMS: Final = {
     "prometheus": ("prometheus",),
     "promtool": ("promtool",),
     "tsc": ("tsc",),
+    "zsh": ("zsh",),
 }
 """What a test may need that is not Python's: by its name in `TIELINE_DEMAND`, the program to be found, or the
 first of several."""
