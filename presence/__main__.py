@@ -118,7 +118,7 @@ async def _serve(
 
     async def is_alive(gateway: GatewayId, patience_s: float) -> bool:
         try:
-            await requests.ask(subjects.gateway(gateway, "alive"), b"", patience_s)
+            await requests.ask(subjects.gateway(gateway, "alive"), b"", patience_s, kind="alive")
         except NoAnswer:
             return False
         return True
@@ -135,7 +135,7 @@ async def _serve(
     )
 
     async def ask_gateway(gateway: GatewayId, what: str, order: bytes, patience_s: float) -> bytes:
-        return await requests.ask(subjects.gateway(gateway, what), order, patience_s)
+        return await requests.ask(subjects.gateway(gateway, what), order, patience_s, kind=what)
 
     max_rooms = settings.max_rooms if settings.limits == "on" else 0
     once, standings = Once(bucket, clock.now_ms), Standings(records, clock.now_ms)

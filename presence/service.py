@@ -16,8 +16,8 @@ from presence.store import StoreUnavailable
 from tieline import metrics
 from tieline.runtime.broker import BrokerAway, Message
 from tieline.runtime.guard import bug_guard
+from tieline.runtime.patience import patience_of
 from tieline.runtime.pool import Pool, PoolSize
-from tieline.runtime.requests import patience_of
 from tieline.runtime.tally import Tally
 from tieline.runtime.unreadable import Unreadable
 from tieline.wire.checks import UNREADABLE

@@ -13,8 +13,10 @@ import msgspec
 from router.judges import Judges
 from router.stored import Release
 from tieline import metrics
+from tieline.runtime.answer_time import LEAST_S
 from tieline.runtime.answers import Asking
-from tieline.runtime.requests import NoAnswer, Requests, waiting_for
+from tieline.runtime.patience import waiting_for
+from tieline.runtime.requests import NoAnswer, Requests
 from tieline.runtime.unreadable import Unreadable
 from tieline.wire.checks import UNREADABLE
 from tieline.wire.digests import digest
@@ -29,9 +31,6 @@ CHECK_PATIENCE_S: Final = 3.0
 """For presence's verdict: less than the 5 s for which the gateway asks, so that its next attempt, and not
 this one, is the one that is answered late."""
 
-PREFERRED_S: Final = 0.5
-"""Of these, for the process that is preferred, before any is asked: hundreds of times the usual answer."""
-
 _CANDIDATE: Final = COMMAND_OF[Candidate]
 
 _log = logging.getLogger(__name__)
@@ -40,12 +39,12 @@ _log = logging.getLogger(__name__)
 class Checking:
     """Asks over one connection."""
 
-    def __init__(self, requests: Requests, subjects: Subjects, preferred_s: float = PREFERRED_S) -> None:
+    def __init__(self, requests: Requests, subjects: Subjects, preferred_s: float = LEAST_S) -> None:
+        """Take also how long at least the process that is preferred has, before any is asked."""
         self._requests = requests
         self._asking = Asking(requests)
         self._subjects = subjects
-        self._preferred_s = preferred_s
-        self._judges = Judges()
+        self._judges = Judges(preferred_s)
         self._unreadable = Unreadable(_log)
 
     async def verdicts(self, signal: Signal, cmd: str, carried: tuple[Release, ...]) -> tuple[Verdict, ...]:
@@ -81,7 +80,7 @@ class Checking:
 
     async def _ask(self, check: Check, began: float) -> PresenceReply:
         """Ask the process that is preferred, or any, until `CHECK_PATIENCE_S` have passed since it began."""
-        verdict = await self._ask_preferred(check, time.monotonic())
+        verdict = await self._ask_preferred(check, began + CHECK_PATIENCE_S)
         if verdict is not None:
             return verdict
         return await self._asking.ask(
@@ -91,16 +90,23 @@ class Checking:
             began + CHECK_PATIENCE_S - time.monotonic(),
         )
 
-    async def _ask_preferred(self, check: Check, now: float) -> PresenceReply | None:
-        """Ask the process that is preferred for a pair, once; None: any has to be asked."""
+    async def _ask_preferred(self, check: Check, until: float) -> PresenceReply | None:
+        """Ask the process that is preferred for a pair, once; None: any has to be asked.
+
+        It has as long as its answers take lately, and no more than half of the time that is left: another one
+        must be able to answer as well.
+        """
+        now = time.monotonic()
         judge = self._judges.prefer(check.user, check.to, now)
         if judge is None:
             return None
-        subject, headers = self._subjects.judge(judge), waiting_for(self._preferred_s)
+        most_s, usual = (until - now) / 2, self._judges.usual_of(judge)
+        subject, headers = self._subjects.judge(judge), waiting_for(most_s)
+        asked = self._requests.begin_once(subject, codec.encode(check), most_s, headers, usual=usual)
         try:
-            reply = await self._requests.ask_once(subject, codec.encode(check), self._preferred_s, headers)
-            return codec.read_answer(check, reply.data)
+            return codec.read_answer(check, (await asked.reply()).data)
         except NoAnswer:
+            metrics.JUDGES_LEFT.inc()
             self._judges.avoid(judge, now)
         except UNREADABLE as error:
             self._unreadable.note("answer", error)

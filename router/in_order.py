@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from router.parcels import Done, Outcome, Parcel
+from tieline.runtime.answer_time import AnswerTime
 from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire import jetstream
@@ -27,9 +28,13 @@ from tieline.wire.subjects import Subjects
 AT_ONCE: Final = 64
 """Parcels in one round: as many as an answer may release for each side. JetStream takes up to 1,000."""
 
-TOGETHER_PATIENCE_S: Final = 1.0
+TOGETHER_LEAST_S: Final = 1.0
 """For the answer to parcels that are stored together, which are not sent again: a hundred times the usual.
 After that they are stored one by one."""
+
+TOGETHER_MOST_S: Final = 2.0
+"""Where the mailbox answers slowly: to store all of them one by one would be slower still. An election takes
+about one second."""
 
 LEARNED_FOR_S: Final = 60.0
 """What the stream allows is asked as often: it changes when an operator changes it."""
@@ -50,6 +55,7 @@ class InOrder:
         self._store = store
         self._loop = asyncio.get_running_loop()
         self._questions = [part.mailbox_question() for part in subjects.parts()]
+        self._usual = AnswerTime(TOGETHER_LEAST_S, TOGETHER_MOST_S)
         self._takes_batches: dict[int, tuple[bool, float]] = {}
         """By partition: what it says, and until when that is believed."""
         broker.when_away(self._forget)
@@ -103,7 +109,10 @@ class InOrder:
             named = message_id(last.user, last.frame)
             headers = name(len(parcels), is_last=True, message_id=named, call=last.call)
             subject = self._subjects.user(last.user, last.session)
-            reply = await self._requests.ask_once(subject, last.frame, TOGETHER_PATIENCE_S, headers)
+            asked = self._requests.begin_once(
+                subject, last.frame, TOGETHER_MOST_S, headers, usual=self._usual
+            )
+            reply = await asked.reply()
         except (BrokerAway, NoAnswer):
             return False
         answer = jetstream.read_published(reply.data)
@@ -121,7 +130,7 @@ class InOrder:
         batch = secrets.token_hex(8)
         headers = jetstream.in_batch(batch, 1, is_last=True)
         try:
-            reply = await self._requests.ask_once(self._questions[at], b"", TOGETHER_PATIENCE_S, headers)
+            reply = await self._requests.ask_once(self._questions[at], b"", TOGETHER_LEAST_S, headers)
         except NoAnswer:
             return False
         answer = jetstream.read_published(reply.data)

@@ -9,6 +9,7 @@ a while, and any process may be asked about any pair, as ever. Times are seconds
 import hashlib
 from typing import Final
 
+from tieline.runtime.answer_time import LEAST_S, AnswerTime
 from tieline.wire.ids import UserId
 
 KNOWN_S: Final = 60.0
@@ -28,11 +29,14 @@ MOST: Final = 64
 class Judges:
     """The presence processes that one router has heard of."""
 
-    def __init__(self) -> None:
+    def __init__(self, least_s: float = LEAST_S) -> None:
+        """Take how long at least one has for its answer."""
+        self._least_s = least_s
         self._heard: dict[str, float] = {}
         """When each was heard of last, by name."""
         self._avoided: dict[str, float] = {}
         """Until when each is left out."""
+        self._usual: dict[str, AnswerTime] = {}
         self._asked = 0
 
     def __len__(self) -> int:
@@ -52,6 +56,13 @@ class Judges:
         self._heard.pop(name, None)
         self._avoided = {other: until for other, until in self._avoided.items() if now < until}
         self._avoided[name] = now + AVOIDED_S
+
+    def usual_of(self, name: str) -> AnswerTime:
+        """Find how long the answers of a process take."""
+        if name not in self._usual:
+            self._usual = {other: usual for other, usual in self._usual.items() if other in self._heard}
+            self._usual[name] = AnswerTime(self._least_s)
+        return self._usual[name]
 
     def prefer(self, one: UserId, other: UserId, now: float) -> str | None:
         """Name the process to be asked about two users; None: any is as good."""

@@ -18,7 +18,8 @@ from router.parcels import Carried, Done, Outcome, Parcel
 from router.stored import Release, Stored
 from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.message import Message
-from tieline.runtime.requests import NoAnswer, Requests, always
+from tieline.runtime.pending import always
+from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire import jetstream
 from tieline.wire.digests import message_id
 from tieline.wire.ids import NO_CALL, CallId, SessionId, UserId
@@ -38,6 +39,9 @@ others."""
 
 PROBE_S: Final = 2.0
 """For the answer to a probe."""
+
+_STORING: Final = "storing"
+"""The kind of request that a publish is: each session has a subject of its own."""
 
 _log = logging.getLogger(__name__)
 
@@ -150,7 +154,7 @@ class Relaying:
         following = jetstream.following(name, parcel.call, before) if before else None
         headers = following or jetstream.named(name, parcel.call)
         subject = self._subjects.user(parcel.user, parcel.session)
-        self._requests.begin(subject, parcel.frame, answered, STORE_PATIENCE_S, headers)
+        self._requests.begin(subject, parcel.frame, answered, STORE_PATIENCE_S, headers, _STORING)
 
     def _settle(self, part: _Part, reply: Message) -> Outcome:
         """Read the answer of a partition of the mailbox to a publish."""

@@ -192,6 +192,10 @@ LEASED_SIGNALS = FastCounter(
     "Candidates a router relayed on a cached permission, without asking presence.",
     registry=REGISTRY,
 ).labels()
+JUDGES_LEFT = _counter(
+    "tieline_judges_left_total",
+    "Times that this router asked any presence process, because the one that it preferred did not answer.",
+)
 PRESENCE_REQUESTS = _counter(
     "tieline_presence_requests_total",
     "Requests a presence process answered, by operation and outcome (ok, refused, gone, outdated, failed).",

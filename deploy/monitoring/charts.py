@@ -299,9 +299,13 @@ ROWS: Final[Mapping[str, Sequence[Chart]]] = {
         ),
         Chart(
             "Requests sent again",
-            "Because nobody had answered: a process died, or the broker was slow.",
+            "Because nobody had answered: a process died, or the broker was slow. Also those to any presence "
+            "process, because the preferred one had not answered.",
             "ops",
-            [Query(_rate("tieline_request_retries_total", "job"), "{{job}}")],
+            [
+                Query(_rate("tieline_request_retries_total", "job"), "{{job}}"),
+                Query(_rate("tieline_judges_left_total"), "to any presence process"),
+            ],
         ),
     ],
     "Calls": [

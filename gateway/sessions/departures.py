@@ -26,7 +26,8 @@ from tieline import metrics
 from tieline.runtime.broker import BrokerAway
 from tieline.runtime.guard import bug_guard
 from tieline.runtime.message import Message
-from tieline.runtime.requests import PATIENCE_S, NoAnswer
+from tieline.runtime.patience import PATIENCE_S
+from tieline.runtime.requests import NoAnswer
 from tieline.wire.checks import UNREADABLE
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import ConnectionId

@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from gateway.sessions.presence import Presence
-from tieline.runtime.requests import NoAnswer, always
+from tieline.runtime.pending import always
+from tieline.runtime.requests import NoAnswer
 from tieline.wire.internal.answers import Done
 from tieline.wire.internal.sessions import EndSession
 

@@ -7,7 +7,9 @@ from typing import Protocol
 import msgspec
 
 from tieline.runtime.answers import Asking
-from tieline.runtime.requests import PATIENCE_S, Requests, always
+from tieline.runtime.patience import PATIENCE_S
+from tieline.runtime.pending import always
+from tieline.runtime.requests import Requests
 from tieline.wire.ids import NO_TOKEN, UserId
 from tieline.wire.internal import codec
 from tieline.wire.internal.answers import UNPROVEN, Outdated, Refused

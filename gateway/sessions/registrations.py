@@ -17,7 +17,8 @@ from gateway.sessions.presence import Presence
 from tieline import metrics
 from tieline.runtime.broker import BrokerAway
 from tieline.runtime.message import Message
-from tieline.runtime.requests import PATIENCE_S, NoAnswer
+from tieline.runtime.patience import PATIENCE_S
+from tieline.runtime.requests import NoAnswer
 from tieline.runtime.unreadable import Unreadable
 from tieline.wire.checks import UNREADABLE
 from tieline.wire.codes import CloseCode

@@ -13,7 +13,8 @@ from typing import Final
 from tieline.runtime.broker import Broker
 from tieline.runtime.guard import bug_guard
 from tieline.runtime.message import Message
-from tieline.runtime.requests import PATIENCE_S, Requests
+from tieline.runtime.patience import PATIENCE_S
+from tieline.runtime.requests import Requests
 from tieline.runtime.unreadable import Unreadable
 from tieline.wire.checks import UNREADABLE
 from tieline.wire.internal import codec

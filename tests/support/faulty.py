@@ -20,10 +20,13 @@ from nats.js.errors import APIError, ServiceUnavailableError
 
 from gateway.sessions.presence import PresenceAnswered
 from tests.unit.gateway.sessions.presence import FakePresence
+from tieline.runtime.answer_time import AnswerTime
 from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.nats_parser import Listener
 from tieline.runtime.once import Once
-from tieline.runtime.requests import PATIENCE_S, NoAnswer, Question, Requests, always
+from tieline.runtime.patience import PATIENCE_S
+from tieline.runtime.pending import Question, always
+from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire.internal.directions import GatewayRequest, PresenceReply
 
 Fault = Callable[[], Exception]
@@ -114,10 +117,11 @@ class FaultyRequests(Requests):
         payload: bytes,
         patience: float = PATIENCE_S,
         is_wanted: Callable[[], bool] = always,
+        kind: str = "",
     ) -> bytes:
         """Ask, or not."""
         self._faults.meet()
-        return await super().ask(subject, payload, patience, is_wanted)
+        return await super().ask(subject, payload, patience, is_wanted, kind)
 
     def begin_once(
         self,
@@ -127,10 +131,11 @@ class FaultyRequests(Requests):
         headers: Mapping[str, str] | bytes = b"",
         *,
         is_one: bool = True,
+        usual: AnswerTime | None = None,
     ) -> Once:
         """Ask, or not."""
         self._faults.meet()
-        return super().begin_once(subject, payload, timeout, headers, is_one=is_one)
+        return super().begin_once(subject, payload, timeout, headers, is_one=is_one, usual=usual)
 
     def put(
         self,
@@ -138,10 +143,11 @@ class FaultyRequests(Requests):
         question: Question,
         patience: float = PATIENCE_S,
         headers: Mapping[str, str] | bytes | None = b"",
+        kind: str = "",
     ) -> None:
         """Ask, or not."""
         self._faults.meet()
-        super().put(subject, question, patience, headers)
+        super().put(subject, question, patience, headers, kind)
 
 
 class FaultyPresence(FakePresence):

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from tieline.runtime.message import Message
-from tieline.runtime.requests import PATIENCE_S, NoAnswer, Requests, always
+from tieline.runtime.patience import PATIENCE_S
+from tieline.runtime.pending import always
+from tieline.runtime.requests import NoAnswer, Requests
 from tieline.runtime.unreadable import UNREADABLE, Unreadable
 
 T = TypeVar("T")

@@ -5,6 +5,7 @@
 
 import asyncio
 
+from tieline.runtime.answer_time import AnswerTime
 from tieline.runtime.message import NO_RESPONDERS, Message
 
 
@@ -20,21 +21,31 @@ class Once:
     not interested any more just does not wait.
     """
 
-    __slots__ = ("_complete", "_failure", "_is_one", "_replies", "_subject", "deadline")
+    __slots__ = ("_asked", "_complete", "_failure", "_is_one", "_most_s", "_replies", "_subject", "_usual")
 
     def __init__(
-        self, subject: str, complete: asyncio.Future[bool], deadline: float, *, is_one: bool
+        self,
+        subject: str,
+        complete: asyncio.Future[bool],
+        asked: float,
+        most_s: float,
+        *,
+        is_one: bool,
+        usual: AnswerTime | None = None,
     ) -> None:
-        """Take when to give up, in seconds of the loop's clock, and whether one reply is the answer.
+        """Take when it was asked, by the loop's clock, after how long to give up, and if one reply is all.
 
-        Else it is all replies up to the one with a status, which says that it is the last.
+        Else it is all replies up to the one with a status, which says that it is the last. Where it is known
+        what answers take, that counts, if it is less, and is learned.
         """
         self._subject = subject
         self._complete = complete
         self._is_one = is_one
         self._replies: list[Message] = []
         self._failure: Exception | None = None
-        self.deadline = deadline
+        self._asked = asked
+        self._most_s = most_s
+        self._usual = usual
 
     async def replies(self) -> list[Message]:
         """Wait for all replies.
@@ -52,11 +63,18 @@ class Once:
         """Wait for the one reply. Raises what `replies` raises."""
         return (await self.replies())[0]
 
-    def hear(self, reply: Message) -> bool:
+    def is_late(self, now: float) -> bool:
+        """Whether to give up by now."""
+        enough_s = self._most_s if self._usual is None else min(self._most_s, self._usual.enough_s)
+        return self._asked + enough_s <= now
+
+    def hear(self, reply: Message, now: float) -> bool:
         """Take a reply; returns whether the answer is complete."""
         self._replies.append(reply)
         if not self._is_one and reply.status == "":
             return False
+        if self._usual is not None and reply.status != NO_RESPONDERS:
+            self._usual.note(now - self._asked)
         self._end(is_answered=True)
         return True
 

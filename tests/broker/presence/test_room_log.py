@@ -10,7 +10,8 @@ from presence.room_log import MailboxLog
 from presence.store import StoreUnavailable
 from tests.broker.presence.conftest import SUBJECTS
 from tieline.runtime.broker import Broker, Message
-from tieline.runtime.requests import PATIENCE_S, Requests
+from tieline.runtime.patience import PATIENCE_S
+from tieline.runtime.requests import Requests
 from tieline.wire import jetstream
 from tieline.wire.ids import RoomId, SessionId, UserId
 from tieline.wire.internal.codec import decode_room_change

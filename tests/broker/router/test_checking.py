@@ -1,11 +1,17 @@
 """Which presence process a router asks, over a real broker, with presence processes of the test's own."""
 
+import asyncio
+
 import pytest
 
-from router.checking import Checking
+from router.checking import CHECK_PATIENCE_S, Checking
 from tests.broker.router.routing import OFFER, SUBJECTS, signal, to_bob
+from tests.support.metrics import value_of
+from tieline.metrics import JUDGES_LEFT
+from tieline.runtime.answer_time import LEAST_S, MOST_S
 from tieline.runtime.broker import Broker
 from tieline.runtime.message import Message
+from tieline.runtime.patience import patience_of
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.wire.internal import codec
 from tieline.wire.internal.signals import Relay
@@ -31,15 +37,21 @@ class Presences:
             subject: codec.encode(verdict_of(name)) for subject, name in OWN.items()
         }
         """What is answered on a subject of one process; None: nothing."""
+        self.after_s = 0.0
+        """When that is."""
+        self.patience_s: list[float] = []
+        """For how long the answer to each question was waited for."""
 
     def on_check(self, message: Message) -> None:
         self.asked.append(message.subject)
+        self.patience_s.append(patience_of(message))
         if message.subject == ANY:
             answer: bytes | None = codec.encode(verdict_of(f"p{1 + self.asked.count(ANY) % 2}"))
         else:
             answer = self.own_answers[message.subject]
         if answer is not None:
-            self._broker.send(message.reply, answer)
+            loop = asyncio.get_running_loop()
+            loop.call_later(self.after_s, self._broker.send, message.reply, answer)
 
 
 class Router:
@@ -108,3 +120,42 @@ async def test_who_is_not_answered_by_any_process_hears_that(broker: Broker) -> 
     await requests.start()
     with pytest.raises(NoAnswer):
         await Checking(requests, SUBJECTS).verdicts(signal(), OFFER, ())
+
+
+async def test_one_that_has_much_to_do_is_not_left(broker: Broker) -> None:
+    router = await Router(broker, LEAST_S).begin(*OWN)
+    router.presences.after_s = LEAST_S * 0.7
+    async with asyncio.TaskGroup() as asking:
+        for _ in range(12):  # the sixteenth question goes to any process
+            asking.create_task(router.asks())
+    router.presences.asked.clear()
+    router.presences.after_s = LEAST_S * 1.3  # less than four times as long
+
+    judge = await router.asks()
+
+    assert [OWN.get(subject) for subject in router.presences.asked] == [judge]
+
+
+async def test_one_that_died_is_soon_left_if_it_was_quick(broker: Broker) -> None:
+    router = await Router(broker, LEAST_S).begin(*OWN)
+    for _ in range(5):
+        await router.asks()
+    router.presences.own_answers = dict.fromkeys(OWN)
+    left, before = value_of(JUDGES_LEFT), len(router.presences.asked)
+
+    await router.asks()
+
+    first, second = router.presences.asked[before:]
+    assert (first in OWN, second) == (True, ANY)
+    assert CHECK_PATIENCE_S - MOST_S < router.presences.patience_s[-1] <= CHECK_PATIENCE_S - LEAST_S
+    assert value_of(JUDGES_LEFT) == left + 1
+
+
+async def test_of_the_time_for_a_question_any_has_half(broker: Broker) -> None:
+    router = await Router(broker, CHECK_PATIENCE_S).begin(*OWN)
+    router.presences.own_answers = dict.fromkeys(OWN)
+
+    await router.asks()
+
+    assert router.presences.patience_s[-2] == pytest.approx(CHECK_PATIENCE_S / 2, abs=0.1)
+    assert 0 < router.presences.patience_s[-1] <= CHECK_PATIENCE_S / 2

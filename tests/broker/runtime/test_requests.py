@@ -17,7 +17,8 @@ from tests.broker.runtime.watching import (
 from tests.support.metrics import value_of
 from tieline.runtime.broker import Broker, Message
 from tieline.runtime.metrics import REQUEST_RETRIES
-from tieline.runtime.requests import NoAnswer, Requests, patience_of
+from tieline.runtime.patience import patience_of
+from tieline.runtime.requests import NoAnswer, Requests
 
 
 async def test_a_request_gets_its_answer(requests: Requests, service: Broker) -> None:
@@ -235,3 +236,55 @@ async def told_late(requests: Requests, service: Broker, inbox: Inbox) -> bytes:
         for said in (b"first", b"second"):
             service.send(question.reply, said)
     return answer.result()
+
+
+# Of a process that is slow, and lives.
+
+USUAL_S = 0.25
+"""What an answer takes: much less than the least that is waited."""
+
+LONGER_S = 0.7
+"""Longer than that, and less than four usual answers."""
+
+
+async def test_a_slow_answer_is_waited_for_where_answers_are_slow(
+    requests: Requests, service: Broker
+) -> None:
+    inbox, loop = Inbox(), asyncio.get_running_loop()
+
+    def answer(question: Message) -> None:
+        inbox.put(question)
+        after_s = float(question.data)
+        loop.call_later(after_s, service.send, question.reply, question.data)
+
+    await listen(service, answer)
+    async with (
+        asyncio.TaskGroup() as asking
+    ):  # all at once: what the first ones take tells the last one to wait
+        for after_s in [USUAL_S] * 20 + [LONGER_S]:
+            asking.create_task(requests.ask("t.ask", b"%f" % after_s, PATIENCE_S))
+
+    for _ in range(21):
+        await inbox.next()
+    assert inbox.is_empty()
+
+
+async def test_slow_answers_of_one_kind_say_nothing_of_another(requests: Requests, service: Broker) -> None:
+    hung, slow, loop = Inbox(), Inbox(), asyncio.get_running_loop()
+
+    def answer(question: Message) -> None:
+        slow.put(question)
+        loop.call_later(USUAL_S, service.send, question.reply, b"")
+
+    await listen(service, answer)
+    await service.subscribe("t.hung", hung.put)
+    await service.flush()
+    async with asyncio.TaskGroup() as asking:
+        for _ in range(20):
+            asking.create_task(requests.ask("t.ask", b"", PATIENCE_S))
+
+    with pytest.raises(NoAnswer):
+        await requests.ask("t.hung", b"", 2 * LONGER_S)  # 0.5 s, and not four usual answers of the others
+
+    first, second = [patience_of(await hung.next()) for _ in range(2)]
+    assert first - second < LONGER_S

@@ -35,7 +35,7 @@ class Stream:
 
     def begin(self, event: CloudEvent) -> Once:
         self.handed.append(event.id)
-        once = Once("", asyncio.get_running_loop().create_future(), 0.0, is_one=True)
+        once = Once("", asyncio.get_running_loop().create_future(), 0.0, 0.0, is_one=True)
         self._begun[id(once)] = event
         return once
 

@@ -3,6 +3,7 @@
 from collections import Counter
 
 from router.judges import ANYBODY_EVERY, AVOIDED_S, KNOWN_S, MOST, Judges
+from tieline.runtime.answer_time import LEAST_S
 from tieline.wire.ids import UserId
 
 NOW = 1000.0
@@ -74,6 +75,20 @@ def test_who_is_not_heard_of_is_not_preferred_any_more() -> None:
     assert preferred(judges, now=NOW + KNOWN_S - 1.0) is not None
     assert preferred(judges, now=NOW + KNOWN_S) is None
     assert len(judges) == 0
+
+
+def test_how_long_each_takes_is_known_apart() -> None:
+    judges = knowing("p1", "p2")
+    judges.usual_of("p1").note(2.0)
+    assert judges.usual_of("p1").enough_s > judges.usual_of("p2").enough_s == LEAST_S
+
+
+def test_how_long_one_takes_that_has_gone_is_forgotten() -> None:
+    judges = knowing("p1", "p2")
+    judges.usual_of("p1").note(2.0)
+    judges.avoid("p1", NOW)
+    judges.usual_of("p2")
+    assert judges.usual_of("p1").enough_s == LEAST_S
 
 
 def test_no_more_are_known_than_there_can_be() -> None:

@@ -24,7 +24,8 @@ from tests.unit.gateway.client.alice import PLAIN
 from tests.unit.gateway.client.harness import AN_HOUR_S, Harness, connected
 from tests.unit.gateway.rooms.hall import short
 from tieline.runtime.broker import Broker, connect
-from tieline.runtime.requests import PATIENCE_S, Requests
+from tieline.runtime.patience import PATIENCE_S
+from tieline.runtime.requests import Requests
 from tieline.verification.tokens import Claims
 from tieline.wire import jetstream
 from tieline.wire.codes import ErrorCode

@@ -14,7 +14,7 @@ from tests.support.waiting import until
 from tests.unit.gateway.client.harness import event
 from tests.unit.gateway.rooms.hall import short
 from tieline.runtime.message import Message
-from tieline.runtime.requests import PATIENCE_S
+from tieline.runtime.patience import PATIENCE_S
 from tieline.wire import jetstream
 from tieline.wire.ids import RoomId, SecretHash, SessionId, UserId
 from tieline.wire.internal.rooms import ListMembers

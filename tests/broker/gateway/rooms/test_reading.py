@@ -7,7 +7,8 @@ import pytest
 from gateway.rooms.reading import PAGE
 from tests.broker.gateway.rooms.scene import ALICE, BOB, CAROL, CELLAR, HALL, SUBJECTS, Scene
 from tests.support.nats_server import NatsServer
-from tieline.runtime.requests import PATIENCE_S, NoAnswer
+from tieline.runtime.patience import PATIENCE_S
+from tieline.runtime.requests import NoAnswer
 from tieline.wire import jetstream
 from tieline.wire.ids import UserId
 

@@ -5,7 +5,9 @@ from collections import deque
 from collections.abc import Callable
 
 from gateway.sessions.presence import PresenceAnswered
-from tieline.runtime.requests import PATIENCE_S, NoAnswer, always
+from tieline.runtime.patience import PATIENCE_S
+from tieline.runtime.pending import always
+from tieline.runtime.requests import NoAnswer
 from tieline.wire.ids import UserId
 from tieline.wire.internal.answers import Done
 from tieline.wire.internal.directions import GatewayRequest, PresenceReply

@@ -15,7 +15,8 @@ from tests.support.waiting import until
 from tests.unit.gateway.client.harness import Harness
 from tests.unit.gateway.sessions.scene import ALICE, Arriving, Scene, admitted
 from tieline.runtime.message import Message
-from tieline.runtime.requests import PATIENCE_S, NoAnswer
+from tieline.runtime.patience import PATIENCE_S
+from tieline.runtime.requests import NoAnswer
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import ConnectionId, SessionId, UserId
 from tieline.wire.internal.answers import Done

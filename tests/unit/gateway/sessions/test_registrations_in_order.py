@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.unit.gateway.sessions.scene import Scene
-from tieline.runtime.requests import PATIENCE_S
+from tieline.runtime.patience import PATIENCE_S
 from tieline.wire.internal.answers import Done, Outdated
 from tieline.wire.internal.sessions import Register
 

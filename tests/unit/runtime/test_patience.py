@@ -3,7 +3,7 @@
 import pytest
 
 from tieline.runtime.message import Message, block
-from tieline.runtime.requests import PATIENCE_S, patience_of
+from tieline.runtime.patience import PATIENCE_S, patience_of
 
 
 def saying(value: str) -> Message:
