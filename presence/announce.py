@@ -13,7 +13,7 @@ import msgspec
 
 from presence.rules.effects import CloseConnection, HangUp, Replaced
 from presence.rules.user import Session
-from tieline.wire import jetstream, replies
+from tieline.wire import jetstream_headers, replies
 from tieline.wire.digests import message_id
 from tieline.wire.events import Happened
 from tieline.wire.ids import NO_CALL, Address, CallId, RoomId, UserId
@@ -47,7 +47,7 @@ class Announcer:
 
     def deliver(self, to: Address, frame: bytes, call: CallId = NO_CALL) -> None:
         """Send one frame, of a call or of none, to one session of a user; the mailbox keeps it, once."""
-        headers = jetstream.named(message_id(to.user, frame), call)
+        headers = jetstream_headers.named(message_id(to.user, frame), call)
         self._publisher.send(self._subjects.user(*to), frame, headers=headers)
 
     def changed(self, user: UserId) -> None:

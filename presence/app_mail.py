@@ -17,7 +17,7 @@ from presence.side_by_side import some_at_once
 from presence.store import StoreUnavailable
 from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer
-from tieline.wire import jetstream, replies
+from tieline.wire import jetstream_answers, jetstream_headers, replies
 from tieline.wire.digests import message_id
 from tieline.wire.ids import NO_CALL, Address, CallId
 from tieline.wire.internal.backend import Affected, MessageRoom, MessageUser
@@ -52,12 +52,12 @@ class MailboxPost:
     async def __call__(self, to: Address, frame: bytes, call: CallId = NO_CALL) -> None:
         """See `Post`; the frame may be of a call."""
         subject = self._subjects.user(*to)
-        headers = jetstream.named(message_id(to.user, frame), call)
+        headers = jetstream_headers.named(message_id(to.user, frame), call)
         try:
             reply = await self._requests.ask_once(subject, frame, TIMEOUT_S, headers)
         except NoAnswer as error:
             raise StoreUnavailable(subject) from error
-        answer = jetstream.read_published(reply.data)
+        answer = jetstream_answers.read_published(reply.data)
         if answer.error is not None:
             raise StoreUnavailable(subject, answer.error)
 

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from presence.bucket import TIMEOUT_S
 from tieline.runtime.clock_watch import ClockWatch
 from tieline.runtime.requests import NoAnswer, Requests
-from tieline.wire import jetstream
+from tieline.wire import jetstream, jetstream_answers
 
 EVERY_S: Final = 5.0
 """Between two questions. Clocks drift by milliseconds a minute; another leader may have another time, and a
@@ -85,8 +85,8 @@ class BrokerClock:
         except NoAnswer:
             return False
         now = self._monotonic()
-        stream = jetstream.read_stream(answer.data)
-        if stream.ts == jetstream.NEVER:
+        stream = jetstream_answers.read_stream(answer.data)
+        if stream.ts == jetstream_answers.NEVER:
             return False
         broker_s, round_trip_s = stream.ts.timestamp(), now - asked_at
         self._answers.append(_Answer(round_trip_s, broker_s + round_trip_s / 2 - now))

@@ -33,7 +33,7 @@ from tieline.runtime.message import Message
 from tieline.runtime.once import Once
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.runtime.settings import SettingsError
-from tieline.wire import jetstream
+from tieline.wire import jetstream, jetstream_answers, jetstream_headers
 from tieline.wire.subjects import Keys
 
 _log = logging.getLogger(__name__)
@@ -103,14 +103,14 @@ class Bucket:
                 replies = await self._requests.gather(self._get, ask, TIMEOUT_S)
         except NoAnswer as error:
             raise StoreUnavailable(keys) from error
-        if replies[-1].status == jetstream.TOO_MANY_MESSAGES and len(keys) > 1:
+        if replies[-1].status == jetstream_headers.TOO_MANY_MESSAGES and len(keys) > 1:
             half = len(keys) // 2  # several rosters are read in parts; one of that size, by its keys
             one, other = await self._read_batch(keys[:half]), await self._read_batch(keys[half:])
             return Dated({**one.found, **other.found}, min(one.up_to, other.up_to))
-        if replies[-1].status == jetstream.TOO_MANY_MESSAGES:
+        if replies[-1].status == jetstream_headers.TOO_MANY_MESSAGES:
             return Dated(await self.read(*await self.keys(*keys)), 0)
         found = dict(self._record(reply) for reply in replies[:-1])
-        return Dated(found, jetstream.up_to(replies[-1]))
+        return Dated(found, jetstream_headers.up_to(replies[-1]))
 
     async def read_now(self, *keys: str) -> dict[str, Record]:
         """See `CurrentStore.read_now`."""
@@ -129,7 +129,9 @@ class Bucket:
             replies = await self._few(most, keys)
             if _is_more(replies):
                 return None
-            if jetstream.up_to(replies[-1]) >= last or (len(replies) == 1 and not await self.keys(*keys)):
+            if jetstream_headers.up_to(replies[-1]) >= last or (
+                len(replies) == 1 and not await self.keys(*keys)
+            ):
                 return dict(self._record(reply) for reply in replies[:-1])
             await asyncio.sleep(LAG_S)
         raise StoreUnavailable(f"no replica has {last}")
@@ -140,7 +142,7 @@ class Bucket:
             answer = await self._requests.ask_once(self._info, b"", TIMEOUT_S)
         except NoAnswer as error:
             raise StoreUnavailable(self.stream) from error
-        stream = jetstream.read_stream(answer.data)
+        stream = jetstream_answers.read_stream(answer.data)
         if stream.state is None:
             raise StoreUnavailable(self.stream, stream.error)
         return stream.state.last_seq
@@ -164,7 +166,7 @@ class Bucket:
         raise StoreUnavailable(f"no replica has {last}")
 
     def _record(self, reply: Message) -> tuple[str, Record]:
-        subject, revision = jetstream.stored_as(reply.headers)
+        subject, revision = jetstream_headers.stored_as(reply.headers)
         return subject[self._cut :], Record(reply.data, revision)
 
     async def read_few(self, most: int, *keys: str) -> dict[str, Record] | None:
@@ -206,7 +208,7 @@ class Bucket:
                     reply = await each.reply()
                 except NoAnswer as error:
                     raise StoreUnavailable(key) from error
-                answer = jetstream.read_message(reply.data)
+                answer = jetstream_answers.read_message(reply.data)
                 if answer.message is not None:
                     found[key] = Record(answer.message.data, answer.message.seq)
                 elif answer.error is None or not answer.error.is_not_found:
@@ -229,7 +231,7 @@ class Bucket:
     ) -> int:
         """See `Store.write`."""
         ttl = None if ttl_s is None else _whole_seconds(ttl_s)
-        headers = jetstream.replacing(revision, ttl)
+        headers = jetstream_headers.replacing(revision, ttl)
         if confirm:
             return await self._publish(key, value, headers)
         with contextlib.suppress(BrokerAway):
@@ -239,19 +241,19 @@ class Bucket:
     async def put(self, key: str, value: bytes, ttl_s: float, *, leaves_marker: bool = True) -> int:
         """See `Store.put`."""
         ttl = _whole_seconds(ttl_s)
-        headers = jetstream.expiring(ttl) if leaves_marker else jetstream.passing(ttl)
+        headers = jetstream_headers.expiring(ttl) if leaves_marker else jetstream_headers.passing(ttl)
         return await self._publish(key, value, headers)
 
     async def delete(self, key: str, revision: int) -> None:
         """See `Store.delete`. Others' KV clients see a deletion; the marker goes after `REMOVED_TTL_S`."""
-        await self._publish(key, b"", jetstream.deleting(revision, _whole_seconds(REMOVED_TTL_S)))
+        await self._publish(key, b"", jetstream_headers.deleting(revision, _whole_seconds(REMOVED_TTL_S)))
 
     async def _publish(self, key: str, value: bytes, headers: dict[str, str]) -> int:
         try:
             reply = await self._requests.ask_once(self.prefix + key, value, TIMEOUT_S, headers)
         except NoAnswer as error:
             raise StoreUnavailable(key) from error
-        answer = jetstream.read_published(reply.data)
+        answer = jetstream_answers.read_published(reply.data)
         if answer.error is None:
             return answer.seq
         if answer.error.is_conflict:
@@ -272,10 +274,10 @@ class Bucket:
                 replies = await self._requests.gather(self._get, ask, TIMEOUT_S)
             except NoAnswer as error:
                 raise StoreUnavailable(pattern) from error
-            if replies[-1].status == jetstream.TOO_MANY_MESSAGES:
+            if replies[-1].status == jetstream_headers.TOO_MANY_MESSAGES:
                 return None
-            if len(replies) > 1 and jetstream.up_to(replies[-1]) >= revision:
-                return 1 + jetstream.pending(replies[0])
+            if len(replies) > 1 and jetstream_headers.up_to(replies[-1]) >= revision:
+                return 1 + jetstream_headers.pending(replies[0])
         raise StoreUnavailable(f"no replica has {revision}")
 
     async def is_usable(self) -> bool:
@@ -288,7 +290,7 @@ class Bucket:
 
     async def has_room(self) -> bool:
         """Whether the bucket stores what it is given now."""
-        headers = jetstream.passing(_whole_seconds(PROBE_TTL_S))
+        headers = jetstream_headers.passing(_whole_seconds(PROBE_TTL_S))
         try:
             await self._publish(PROBE, b"", headers)
         except StoreUnavailable:
@@ -298,7 +300,10 @@ class Bucket:
 
 def _is_more(replies: Sequence[Message]) -> bool:
     """Whether there is more than was asked for."""
-    return replies[-1].status == jetstream.TOO_MANY_MESSAGES or jetstream.pending(replies[-1]) > 0
+    return (
+        replies[-1].status == jetstream_headers.TOO_MANY_MESSAGES
+        or jetstream_headers.pending(replies[-1]) > 0
+    )
 
 
 def _whole_seconds(ttl_s: float) -> int:
@@ -341,9 +346,9 @@ async def make_bucket(
         else:
             await context.create_key_value(config=config)
     except APIError as error:
-        if error.err_code == jetstream.SUBJECTS_TAKEN:
+        if error.err_code == jetstream_answers.SUBJECTS_TAKEN:
             raise SubjectsTaken from error
-        if error.err_code != jetstream.NAME_IN_USE:
+        if error.err_code != jetstream_answers.NAME_IN_USE:
             raise StoreUnavailable(error.description) from error
         await adapt_bucket(context, jetstream.bucket_stream(name), wanted, replicas, must_adapt=must_adapt)
     except (NatsError, TimeoutError) as error:

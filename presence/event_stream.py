@@ -18,7 +18,7 @@ from presence.store import StoreUnavailable
 from tieline.runtime.broker import Broker
 from tieline.runtime.once import NoAnswer, Once
 from tieline.runtime.requests import Requests
-from tieline.wire import cloud_events, jetstream
+from tieline.wire import cloud_events, jetstream_answers, jetstream_headers
 from tieline.wire.cloud_events import CloudEvent
 from tieline.wire.subjects import Subjects
 
@@ -50,7 +50,7 @@ class EventStream:
     def begin(self, event: CloudEvent) -> Once:
         """Hand an event to the broker, and let the caller wait later until it is `stored`."""
         subject = self._subjects.cloud_event(event.type.removeprefix(cloud_events.PREFIX))
-        payload, headers = cloud_events.encode(event), jetstream.named(event.id)
+        payload, headers = cloud_events.encode(event), jetstream_headers.named(event.id)
         return self._requests.begin_once(subject, payload, TIMEOUT_S, headers)
 
     async def stored(self, begun: Once) -> None:
@@ -59,7 +59,7 @@ class EventStream:
             reply = await begun.reply()
         except NoAnswer as error:
             raise StoreUnavailable("an event") from error
-        answer = jetstream.read_published(reply.data)
+        answer = jetstream_answers.read_published(reply.data)
         if answer.error is not None:
             raise StoreUnavailable("an event", answer.error)
 
@@ -107,7 +107,7 @@ async def make_event_stream(
             return
         await context.update_stream(config.evolve(storage=current.storage))
     except APIError as error:
-        if error.err_code != jetstream.NAME_IN_USE or must_adapt:
+        if error.err_code != jetstream_answers.NAME_IN_USE or must_adapt:
             raise StoreUnavailable(f"no stream of events: {error}") from error
     except (NatsError, TimeoutError) as error:
         if must_adapt:

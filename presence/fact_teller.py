@@ -29,7 +29,7 @@ from tieline.runtime.broker import Broker, BrokerAway, Msg
 from tieline.runtime.cancelling import cancellable
 from tieline.runtime.guard import bug_guard
 from tieline.runtime.requests import NoAnswer, Requests
-from tieline.wire import jetstream
+from tieline.wire import jetstream, jetstream_answers
 from tieline.wire.cloud_events import CloudEvent
 from tieline.wire.ids import UserId
 from tieline.wire.permissions import FACTS
@@ -128,7 +128,7 @@ class FactTeller:
         except NoAnswer:
             self._is_sure = False
             return
-        floor = jetstream.read_floor(reply.data)
+        floor = jetstream_answers.read_floor(reply.data)
         if floor is not None:
             self._floor, self._is_sure = floor, True
 

@@ -7,7 +7,7 @@ The stream knows the names of what it has had within its duplicate window. Whoev
 from typing import Final
 
 from tieline.runtime.requests import Requests
-from tieline.wire import jetstream
+from tieline.wire import jetstream_answers, jetstream_headers
 from tieline.wire.ids import UserId
 from tieline.wire.subjects import Subjects
 
@@ -29,8 +29,8 @@ class Mail:
         Raises:
             NoAnswer: the mailbox does not answer.
         """
-        headers = jetstream.only_asking(name, is_alone=self._requests.is_alone)
+        headers = jetstream_headers.only_asking(name, is_alone=self._requests.is_alone)
         question = self._questions[self._place_of(user)]
         reply = await self._requests.ask_once(question, b"", PATIENCE_S, headers)
-        answer = jetstream.read_published(reply.data)
+        answer = jetstream_answers.read_published(reply.data)
         return answer.seq if answer.duplicate else 0

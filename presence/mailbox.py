@@ -22,7 +22,7 @@ from tieline.runtime.broker import Broker
 from tieline.runtime.cancelling import cancellable
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.runtime.settings import SettingsError
-from tieline.wire import jetstream
+from tieline.wire import jetstream, jetstream_answers
 from tieline.wire.limits import MAX_MISSED, RETRY_WINDOW_S
 from tieline.wire.partitions import other_number
 from tieline.wire.subjects import Subjects
@@ -43,7 +43,7 @@ MIN_BYTES: Final = 1024 * 1024
 FIRST_WITH_BATCHES: Final = (2, 12)
 """The version of nats-server."""
 
-_NOT_MADE: Final = (jetstream.NAME_IN_USE, *jetstream.NO_ROOM_FOR_STREAM)
+_NOT_MADE: Final = (jetstream_answers.NAME_IN_USE, *jetstream_answers.NO_ROOM_FOR_STREAM)
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class Mailbox:
         try:
             for info in self._infos:
                 answer = await self._requests.ask_once(info, b"", TIMEOUT_S)
-                if jetstream.read_stream(answer.data).error is not None:
+                if jetstream_answers.read_stream(answer.data).error is not None:
                     return False
         except NoAnswer:
             return False
@@ -129,7 +129,7 @@ async def of_another_number(broker: Broker, subjects: Subjects) -> OtherNumber:
     there = ""
     with contextlib.suppress(NatsError, TimeoutError):
         asking = broker.client.request(subjects.which(), b"", timeout=TIMEOUT_S)
-        there = jetstream.read_published((await cancellable(asking)).data).stream
+        there = jetstream_answers.read_published((await cancellable(asking)).data).stream
     return OtherNumber(other_number(subjects.partitions.number, there))
 
 
@@ -160,11 +160,11 @@ async def is_made(context: JetStreamContext, config: StreamConfig, *, must_adapt
             # Numbers of changes of rooms go on growing, also when a stream was lost and is made anew.
             await context.add_stream(config, first_seq=time.time_ns() // 1_000)
     except APIError as error:
-        if error.err_code in jetstream.NO_ROOM_FOR_STREAM:
+        if error.err_code in jetstream_answers.NO_ROOM_FOR_STREAM:
             return False
-        if error.err_code == jetstream.SUBJECTS_TAKEN:
+        if error.err_code == jetstream_answers.SUBJECTS_TAKEN:
             raise SubjectsTaken from error
-        if error.err_code != jetstream.NAME_IN_USE:
+        if error.err_code != jetstream_answers.NAME_IN_USE:
             raise StoreUnavailable(f"no mailbox: {error}") from error
         current = await _config_of(context, config.name)
     except (NatsError, TimeoutError) as error:

@@ -13,7 +13,7 @@ from presence.bucket import PROBE, TIMEOUT_S
 from presence.store import StoreUnavailable
 from tieline.runtime.broker import Broker
 from tieline.runtime.cancelling import cancellable
-from tieline.wire import jetstream
+from tieline.wire import jetstream, jetstream_answers
 from tieline.wire.partitions import number_in
 from tieline.wire.subjects import Subjects
 
@@ -26,7 +26,7 @@ async def number_there(broker: Broker, subjects: Subjects) -> int | None:
     """Find of how many partitions the mailbox is that is there; None: there is none, or it does not say."""
     try:
         asking = broker.client.request(subjects.which(), b"", timeout=TIMEOUT_S)
-        stream = jetstream.read_published((await cancellable(asking)).data).stream
+        stream = jetstream_answers.read_published((await cancellable(asking)).data).stream
     except (NatsError, TimeoutError):
         return None
     return number_in(stream) if stream else None

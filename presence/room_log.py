@@ -20,7 +20,7 @@ from presence.rules.user import User
 from presence.side_by_side import side_by_side
 from presence.store import StoreUnavailable
 from tieline.runtime.requests import NoAnswer, Requests
-from tieline.wire import jetstream
+from tieline.wire import jetstream, jetstream_answers, jetstream_headers
 from tieline.wire.ids import RoomId, UserId
 from tieline.wire.internal import codec
 from tieline.wire.internal.rooms import RoomChange
@@ -92,15 +92,15 @@ class MailboxLog:
             reply = await self._requests.ask_once(jetstream.stream_info(part.mailbox()), ask, TIMEOUT_S)
         except NoAnswer as error:
             raise StoreUnavailable(subject) from error
-        stream = jetstream.read_stream(reply.data)
+        stream = jetstream_answers.read_stream(reply.data)
         if stream.state is None:
             raise StoreUnavailable(subject, stream.error)
         return subject in (stream.state.subjects or ())
 
     async def _publish(self, subject: str, payload: bytes, name: str) -> int:
-        headers = jetstream.named_anew(name, secrets.token_hex(NONCE_BYTES))
+        headers = jetstream_headers.named_anew(name, secrets.token_hex(NONCE_BYTES))
         reply = await self._requests.ask_once(subject, payload, TIMEOUT_S, headers)
-        answer = jetstream.read_published(reply.data)
+        answer = jetstream_answers.read_published(reply.data)
         if answer.error is not None:
             raise StoreUnavailable(subject, answer.error)
         return answer.seq

@@ -12,7 +12,7 @@ from typing import Final
 from presence.bucket import TIMEOUT_S
 from tieline import metrics
 from tieline.runtime.requests import NoAnswer, Requests
-from tieline.wire import jetstream
+from tieline.wire import jetstream, jetstream_answers
 from tieline.wire.subjects import Subjects
 
 EVERY_S: Final = 5.0
@@ -50,7 +50,7 @@ async def measure_sizes(
                 answer = await requests.ask_once(jetstream.stream_info(name), b"", TIMEOUT_S)
             except NoAnswer:
                 continue
-            stream = jetstream.read_stream(answer.data)
+            stream = jetstream_answers.read_stream(answer.data)
             if stream.state is not None:
                 metrics.STREAM_BYTES.labels(kind).set(stream.state.bytes)
                 metrics.STREAM_MAX_BYTES.labels(kind).set(stream.max_bytes)
@@ -60,7 +60,7 @@ async def measure_sizes(
         await asyncio.sleep(every_s)
 
 
-def _too_short_s(stream: jetstream.Stream, keep_s: float) -> float:
+def _too_short_s(stream: jetstream_answers.Stream, keep_s: float) -> float:
     """Return by how many seconds a full stream's oldest message is younger than it should be; else 0."""
     if stream.state is None or not stream.max_bytes or stream.state.bytes < FULL * stream.max_bytes:
         return 0.0

@@ -25,7 +25,7 @@ from tieline.runtime.broker import Broker, BrokerAway, Msg
 from tieline.runtime.cancelling import cancellable
 from tieline.runtime.guard import bug_guard
 from tieline.runtime.unreadable import Unreadable
-from tieline.wire import jetstream
+from tieline.wire import jetstream_headers
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, UserId
 from tieline.wire.partitions import FIRST, unplaced
 from tieline.wire.permissions import TIMERS
@@ -155,7 +155,7 @@ class Timers:
         """
         with bug_guard(_log, "expiry not carried out: a bug", key=marker.subject):
             settle = marker.ack
-            expired = jetstream.has_expired(marker.headers)
+            expired = jetstream_headers.has_expired(marker.headers)
             try:
                 carry_out = self._read(marker) if expired else None
             except ValueError as error:  # another process would not understand it either
@@ -177,7 +177,7 @@ class Timers:
 
     def _remove(self, marker: Msg) -> None:
         """Replace a marker by one that goes at once, unless the timer has been set again."""
-        headers = jetstream.deleting(marker.metadata.sequence.stream, CARRIED_OUT_TTL_S)
+        headers = jetstream_headers.deleting(marker.metadata.sequence.stream, CARRIED_OUT_TTL_S)
         with contextlib.suppress(BrokerAway):
             self._broker.send(marker.subject, b"", headers=headers)
 

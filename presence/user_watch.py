@@ -18,7 +18,7 @@ from tieline.runtime.broker import Broker, BrokerAway, Message
 from tieline.runtime.guard import bug_guard
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.runtime.unreadable import Unreadable
-from tieline.wire import jetstream
+from tieline.wire import jetstream, jetstream_answers, jetstream_headers
 from tieline.wire.partitions import FIRST
 from tieline.wire.subjects import Keys
 
@@ -103,7 +103,7 @@ class UserWatch:
             ask = jetstream.watch_of(self._stream, name, inbox, self._pattern, HEARTBEAT_S, GONE_AFTER_S)
             subject = jetstream.create_consumer(self._stream, name, self._pattern)
             reply = await self._requests.ask_once(subject, ask, PATIENCE_S)
-            begun = jetstream.read_watch(reply.data)
+            begun = jetstream_answers.read_watch(reply.data)
             if begun.delivered is None:
                 _log.warning("users are not watched, but read", extra={"error": repr(begun.error)})
                 return False
@@ -119,14 +119,14 @@ class UserWatch:
             await self._broker.drain(subscription)
 
     def _on_message(self, message: Message) -> None:
-        if message.status == jetstream.HEARTBEAT:
-            if jetstream.last_delivered(message) == self._last:
+        if message.status == jetstream_headers.HEARTBEAT:
+            if jetstream_headers.last_delivered(message) == self._last:
                 self._memory.heard(self._at)
             else:
                 self._break()
             return
         try:
-            revision, number = jetstream.delivered_as(message.reply)
+            revision, number = jetstream_headers.delivered_as(message.reply)
         except ValueError as error:
             self._unreadable.note("change", error)
             return

@@ -9,7 +9,7 @@ from typing import Final
 
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.runtime.settings import SettingsError
-from tieline.wire import jetstream
+from tieline.wire import jetstream_answers
 from tieline.wire.partitions import other_number
 from tieline.wire.subjects import Subjects
 
@@ -29,7 +29,7 @@ async def demand_number(requests: Requests, subjects: Subjects, patience_s: floa
         answer = await requests.ask_once(subjects.which(), b"", patience_s)
     except NoAnswer:
         return
-    stored_in = jetstream.read_published(answer.data).stream
+    stored_in = jetstream_answers.read_published(answer.data).stream
     if stored_in and stored_in != subjects.mailbox():
         raise SettingsError(other_number(subjects.partitions.number, stored_in))
 

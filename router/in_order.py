@@ -21,7 +21,7 @@ from router.parcels import Done, Outcome, Parcel
 from tieline.runtime.answer_time import AnswerTime
 from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.requests import NoAnswer, Requests
-from tieline.wire import jetstream
+from tieline.wire import jetstream_answers, jetstream_headers
 from tieline.wire.digests import message_id
 from tieline.wire.subjects import Subjects
 
@@ -99,7 +99,7 @@ class InOrder:
     async def _together(self, parcels: Sequence[Parcel]) -> bool:
         """Store all in one; False: it is not known that they are."""
         batch = secrets.token_hex(8)
-        name = functools.partial(jetstream.in_batch, batch)
+        name = functools.partial(jetstream_headers.in_batch, batch)
         *others, last = parcels
         try:
             for place, each in enumerate(others, 1):
@@ -115,7 +115,7 @@ class InOrder:
             reply = await asked.reply()
         except (BrokerAway, NoAnswer):
             return False
-        answer = jetstream.read_published(reply.data)
+        answer = jetstream_answers.read_published(reply.data)
         return answer.error is None and answer.batch == batch
 
     async def _may_go_together(self, at: int) -> bool:
@@ -128,12 +128,12 @@ class InOrder:
         if now < known_until:
             return takes_batches
         batch = secrets.token_hex(8)
-        headers = jetstream.in_batch(batch, 1, is_last=True)
+        headers = jetstream_headers.in_batch(batch, 1, is_last=True)
         try:
             reply = await self._requests.ask_once(self._questions[at], b"", TOGETHER_LEAST_S, headers)
         except NoAnswer:
             return False
-        answer = jetstream.read_published(reply.data)
+        answer = jetstream_answers.read_published(reply.data)
         takes_batches = answer.error is None and answer.batch == batch
         self._takes_batches[at] = takes_batches, now + LEARNED_FOR_S
         return takes_batches

@@ -20,7 +20,7 @@ from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.message import Message
 from tieline.runtime.pending import always
 from tieline.runtime.requests import NoAnswer, Requests
-from tieline.wire import jetstream
+from tieline.wire import jetstream_answers, jetstream_headers
 from tieline.wire.digests import message_id
 from tieline.wire.ids import NO_CALL, CallId, SessionId, UserId
 from tieline.wire.subjects import Subjects
@@ -96,7 +96,7 @@ class Relaying:
         part = self._parts[self._subjects.place_of(user)]
         if self._loop.time() >= part.at_once_until:
             return False
-        headers = jetstream.named(message_id(user, frame), call)
+        headers = jetstream_headers.named(message_id(user, frame), call)
         try:
             self._broker.send(self._subjects.user(user, session), frame, headers=headers)
         except BrokerAway:
@@ -123,7 +123,7 @@ class Relaying:
                 part.asked = None
                 raise
             return
-        headers = jetstream.named(message_id(user, frame), call)
+        headers = jetstream_headers.named(message_id(user, frame), call)
         try:
             self._broker.send(self._subjects.user(user, session), frame, headers=headers)
         except BrokerAway:
@@ -151,14 +151,14 @@ class Relaying:
             done(Outcome.UNKNOWN if reply is None else self._settle(part, reply))
 
         name = message_id(parcel.user, parcel.frame)
-        following = jetstream.following(name, parcel.call, before) if before else None
-        headers = following or jetstream.named(name, parcel.call)
+        following = jetstream_headers.following(name, parcel.call, before) if before else None
+        headers = following or jetstream_headers.named(name, parcel.call)
         subject = self._subjects.user(parcel.user, parcel.session)
         self._requests.begin(subject, parcel.frame, answered, STORE_PATIENCE_S, headers, _STORING)
 
     def _settle(self, part: _Part, reply: Message) -> Outcome:
         """Read the answer of a partition of the mailbox to a publish."""
-        error = jetstream.read_published(reply.data).error
+        error = jetstream_answers.read_published(reply.data).error
         if error is None:
             return Outcome.STORED
         if not error.is_no_room:
@@ -283,10 +283,10 @@ class Relaying:
         return await self._has(user, message_id(user, frame))
 
     async def _has(self, user: UserId, name: str) -> bool:
-        headers = jetstream.only_asking(name, is_alone=self._broker.is_alone)
+        headers = jetstream_headers.only_asking(name, is_alone=self._broker.is_alone)
         question = self._parts[self._subjects.place_of(user)].question
         reply = await self._requests.ask_once(question, b"", STORE_PATIENCE_S, headers)
-        return jetstream.read_published(reply.data).duplicate
+        return jetstream_answers.read_published(reply.data).duplicate
 
 
 def _set(outcome: asyncio.Future[Outcome], value: Outcome) -> None:

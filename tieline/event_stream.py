@@ -18,7 +18,7 @@ from tieline.runtime.message import Message
 from tieline.runtime.once import NoAnswer
 from tieline.runtime.requests import Requests
 from tieline.webhook_bucket import TIMEOUT_S, Unavailable
-from tieline.wire import cloud_events, jetstream
+from tieline.wire import cloud_events, jetstream, jetstream_answers, jetstream_headers
 from tieline.wire.cloud_events import StoredEvent
 from tieline.wire.subjects import Subjects
 
@@ -60,7 +60,7 @@ class News:
     def hear(self, message: Message) -> None:
         """Take what the stream republishes."""
         with contextlib.suppress(ValueError):  # somebody else has published there
-            self.last = max(self.last, jetstream.sequence(message))
+            self.last = max(self.last, jetstream_headers.sequence(message))
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
@@ -93,7 +93,7 @@ class EventStream:
             reply = await self._requests.ask_once(self._info, b"", TIMEOUT_S)
         except NoAnswer as error:
             raise Unavailable("the stream of events") from error
-        stream = jetstream.read_stream(reply.data)
+        stream = jetstream_answers.read_stream(reply.data)
         if stream.state is not None:
             return stream.state.last_seq
         if stream.error is not None and stream.error.is_not_found:
@@ -130,7 +130,7 @@ class EventStream:
         return [reply for reply in replies if not reply.status]
 
     def _read(self, reply: Message) -> Read:
-        subject, sequence = jetstream.stored_as(reply.headers)
+        subject, sequence = jetstream_headers.stored_as(reply.headers)
         kind = subject.removeprefix(self._prefix)
         only_for = kind.removeprefix("again.") if kind.startswith("again.") else ""
         try:
@@ -138,7 +138,7 @@ class EventStream:
         except msgspec.MsgspecError:
             return Read(sequence, kind, None)
         body = cloud_events.numbered(reply.data, sequence)
-        event = StoredEvent(sequence, kept.subject, kept.id, jetstream.stored_at(reply.headers), body)
+        event = StoredEvent(sequence, kept.subject, kept.id, jetstream_headers.stored_at(reply.headers), body)
         return Read(sequence, kept.kind if only_for else kind, event, only_for)
 
 

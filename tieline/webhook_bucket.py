@@ -13,7 +13,7 @@ from nats.js.errors import APIError
 from tieline.runtime.broker import Broker
 from tieline.runtime.once import NoAnswer
 from tieline.runtime.requests import Requests
-from tieline.wire import jetstream
+from tieline.wire import jetstream, jetstream_answers, jetstream_headers
 
 TIMEOUT_S: Final = 2.0
 """For one read or write: a leader election of the stream takes about one second."""
@@ -67,11 +67,11 @@ class Bucket:
             replies = await self._requests.gather(self._get, ask, TIMEOUT_S)
         except NoAnswer as error:
             raise Unavailable(patterns) from error
-        if replies[-1].status not in jetstream.END_OF_MESSAGES:
+        if replies[-1].status not in jetstream_headers.END_OF_MESSAGES:
             raise Unavailable(replies[-1].status)
         found: dict[str, Record] = {}
         for reply in replies[:-1]:
-            subject, revision = jetstream.stored_as(reply.headers)
+            subject, revision = jetstream_headers.stored_as(reply.headers)
             found[subject.removeprefix(self._prefix)] = Record(reply.data, revision)
         return found
 
@@ -86,7 +86,7 @@ class Bucket:
             reply = await self._requests.ask_once(self._get_from_leader, ask, TIMEOUT_S)
         except NoAnswer as error:
             raise Unavailable(key) from error
-        answer = jetstream.read_message(reply.data)
+        answer = jetstream_answers.read_message(reply.data)
         if answer.message is not None:
             return Record(answer.message.data, answer.message.seq)
         if answer.error is None or not answer.error.is_no_message:
@@ -100,22 +100,22 @@ class Bucket:
             Conflict: it has another revision.
             Unavailable: no answer.
         """
-        return await self._publish(key, value, jetstream.replacing(revision, ttl_s))
+        return await self._publish(key, value, jetstream_headers.replacing(revision, ttl_s))
 
     async def put(self, key: str, value: bytes, ttl_s: int) -> None:
         """Write a key whatever it holds. Raises `Unavailable`."""
-        await self._publish(key, value, jetstream.passing(ttl_s))
+        await self._publish(key, value, jetstream_headers.passing(ttl_s))
 
     async def remove(self, key: str, revision: int) -> None:
         """Remove the record of that revision. Raises what `write` raises."""
-        await self._publish(key, b"", jetstream.deleting(revision, int(MARKER_TTL_S)))
+        await self._publish(key, b"", jetstream_headers.deleting(revision, int(MARKER_TTL_S)))
 
     async def _publish(self, key: str, value: bytes, headers: dict[str, str]) -> int:
         try:
             reply = await self._requests.ask_once(self._prefix + key, value, TIMEOUT_S, headers)
         except NoAnswer as error:
             raise Unavailable(key) from error
-        answer = jetstream.read_published(reply.data)
+        answer = jetstream_answers.read_published(reply.data)
         if answer.error is None:
             return answer.seq
         if answer.error.is_conflict:
@@ -141,7 +141,7 @@ async def make_bucket(broker: Broker, name: str, storage: Literal["file", "memor
     try:
         await broker.client.jetstream(timeout=TIMEOUT_S).create_key_value(config=config)
     except APIError as error:
-        if error.err_code != jetstream.NAME_IN_USE:
+        if error.err_code != jetstream_answers.NAME_IN_USE:
             raise Unavailable(error.description) from error
     except (NatsError, TimeoutError) as error:
         raise Unavailable("JetStream does not answer") from error

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from tieline.wire import jetstream, relayed
+from tieline.wire import jetstream_headers, relayed
 
 _PLACE: Final = re.compile(r"([0-9]{1,19})(?:-([0-9]{1,19}))?", re.ASCII)
 
@@ -49,7 +49,7 @@ class Mail(bytes):
 
 def mail(frame: bytes, headers: bytes) -> bytes:
     """Keep what the headers of a stored message say of its frame, if they say anything."""
-    call = jetstream.call_of(headers)
+    call = jetstream_headers.call_of(headers)
     if not call:
         return frame
     kept = Mail(frame)

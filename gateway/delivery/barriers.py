@@ -15,7 +15,7 @@ from tieline.runtime.broker import Broker, BrokerAway
 from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer
 from tieline.runtime.unreadable import Unreadable
-from tieline.wire import jetstream
+from tieline.wire import jetstream_headers
 from tieline.wire.ids import GatewayId
 from tieline.wire.subjects import Subjects
 
@@ -106,7 +106,7 @@ class Barriers:
         if back is None:
             return
         try:
-            _, sequence = jetstream.position(message.headers)
+            _, sequence = jetstream_headers.position(message.headers)
         except ValueError as error:
             self._unreadable.note("barrier", error)
             return

@@ -23,7 +23,7 @@ from gateway.delivery.barriers import Barrier
 from tieline.runtime.broker import Broker, Subscription
 from tieline.runtime.message import Message
 from tieline.runtime.unreadable import Unreadable
-from tieline.wire import jetstream
+from tieline.wire import jetstream_headers
 from tieline.wire.checks import MAX_BYTES
 from tieline.wire.heads import is_deliverable
 from tieline.wire.ids import ConnectionId
@@ -117,7 +117,7 @@ class Feed:
     def on_message(self, message: Message) -> None:
         """Deliver a frame that was pushed, or keep it back because an older one is missing."""
         try:
-            previous, sequence = jetstream.position(message.headers)
+            previous, sequence = jetstream_headers.position(message.headers)
         except ValueError as error:
             _unreadable.note("frame", error)
             return

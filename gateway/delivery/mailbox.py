@@ -20,7 +20,7 @@ from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.runtime.together import Together
 from tieline.runtime.unreadable import Unreadable
-from tieline.wire import jetstream
+from tieline.wire import jetstream, jetstream_headers
 from tieline.wire.heads import is_deliverable
 from tieline.wire.ids import SessionId, UserId
 from tieline.wire.subjects import Subjects
@@ -137,7 +137,7 @@ class Mailbox:
         ask = jetstream.last_messages_of([barrier.subject, *subjects])
         for _ in range(TRIES):
             replies = await self._read(ask)
-            newest = dict(jetstream.stored_as(reply.headers) for reply in replies)
+            newest = dict(jetstream_headers.stored_as(reply.headers) for reply in replies)
             if newest.pop(barrier.subject, 0) >= barrier.sequence:
                 return newest
         raise NoAnswer(f"{self._get}: behind its leader")
@@ -168,13 +168,15 @@ class Mailbox:
         *messages, end = await self._read_all(ask)
         for message in messages:
             if is_deliverable(message.data):
-                stored_at = functools.partial(jetstream.stored_at, message.headers)
-                replay.add(mail(message.data, message.headers), jetstream.sequence(message), stored_at)
+                stored_at = functools.partial(jetstream_headers.stored_at, message.headers)
+                replay.add(
+                    mail(message.data, message.headers), jetstream_headers.sequence(message), stored_at
+                )
             else:
                 self._unreadable.note("frame", "no text, or too long")
         if not messages:
             return beyond, False
-        return jetstream.sequence(messages[-1]), jetstream.pending(end) > 0
+        return jetstream_headers.sequence(messages[-1]), jetstream_headers.pending(end) > 0
 
     async def _read(self, ask: bytes) -> list[Message]:
         return (await self._read_all(ask))[:-1]
@@ -182,7 +184,7 @@ class Mailbox:
     async def _read_all(self, ask: bytes) -> list[Message]:
         """Read messages, and the reply that ends them."""
         replies = await self._requests.gather(self._get, ask, TIMEOUT_S)
-        if replies[-1].status not in jetstream.END_OF_MESSAGES:
+        if replies[-1].status not in jetstream_headers.END_OF_MESSAGES:
             raise NoAnswer(f"{self._get}: {replies[-1].headers!r}")
         return replies
 

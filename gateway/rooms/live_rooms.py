@@ -25,7 +25,7 @@ from tieline.runtime.guard import bug_guard
 from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer
 from tieline.runtime.unreadable import UNREADABLE, Unreadable
-from tieline.wire import jetstream
+from tieline.wire import jetstream_headers
 from tieline.wire.ids import RoomId, UserId
 from tieline.wire.subjects import Subjects, user_of_change
 
@@ -203,7 +203,7 @@ class LiveRooms:
 
     def _on_message(self, room: LiveRoom, message: Message) -> None:
         try:
-            previous, number = jetstream.position(message.headers)
+            previous, number = jetstream_headers.position(message.headers)
             user = user_of_change(message.subject)
         except ValueError as error:
             self._unreadable.note("change", error)
@@ -215,7 +215,7 @@ class LiveRooms:
             # Older than what was read: the stream counts anew, or a node pushes late that leads no more.
             self._stream.suspect_loss()
         try:
-            change = read(room.name, user, number, message.data, jetstream.nonce_of(message.headers))
+            change = read(room.name, user, number, message.data, jetstream_headers.nonce_of(message.headers))
         except UNREADABLE as error:
             self._unreadable.note("change", error)
             self._pass_over(room.name, user, number)

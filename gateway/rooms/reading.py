@@ -15,7 +15,7 @@ from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.runtime.together import Together
 from tieline.runtime.unreadable import UNREADABLE, Unreadable
-from tieline.wire import jetstream
+from tieline.wire import jetstream, jetstream_headers
 from tieline.wire.ids import RoomId
 from tieline.wire.subjects import Subjects, user_of_change
 
@@ -69,11 +69,11 @@ class LogReader:
         ask = jetstream.last_messages_since([barrier.subject, *patterns], min(start, barrier.sequence))
         for _ in range(TRIES):
             replies = await self._requests.gather(self._get, ask, TIMEOUT_S)
-            if replies[-1].status == jetstream.TOO_MANY_MESSAGES:
+            if replies[-1].status == jetstream_headers.TOO_MANY_MESSAGES:
                 return await self._in_parts(rooms, start, barrier)
-            if replies[-1].status not in jetstream.END_OF_MESSAGES:
+            if replies[-1].status not in jetstream_headers.END_OF_MESSAGES:
                 raise NoAnswer(f"{self._get}: {replies[-1].headers!r}")
-            stored = {jetstream.stored_as(reply.headers): reply for reply in replies[:-1]}
+            stored = {jetstream_headers.stored_as(reply.headers): reply for reply in replies[:-1]}
             if any(subject == barrier.subject and at >= barrier.sequence for subject, at in stored):
                 return await self._by_room(rooms, replies[:-1])
         raise NoAnswer(f"{self._get}: behind its leader")
@@ -88,12 +88,12 @@ class LogReader:
         while True:
             ask = jetstream.messages_of(self._subjects.room_log(rooms[0]), start, PAGE, PAGE_BYTES)
             page = await self._requests.gather(self._get, ask, TIMEOUT_S)
-            if page[-1].status not in jetstream.END_OF_MESSAGES:
+            if page[-1].status not in jetstream_headers.END_OF_MESSAGES:
                 raise NoAnswer(f"{self._get}: {page[-1].headers!r}")
             replies += page[:-1]
-            if not jetstream.pending(page[-1]):
+            if not jetstream_headers.pending(page[-1]):
                 return await self._by_room(rooms, replies)
-            start = jetstream.sequence(page[-2]) + 1
+            start = jetstream_headers.sequence(page[-2]) + 1
 
     async def history(self, room: RoomId, last: Iterable[Change], barrier: Barrier) -> list[Change] | None:
         """Read every change of a room that is kept; None: they are many.
@@ -104,7 +104,7 @@ class LogReader:
         ask = jetstream.messages_of(self._subjects.room_log(room), 1, PAGE, PAGE_BYTES)
         for _ in range(TRIES):
             page = await self._requests.gather(self._get, ask, TIMEOUT_S)
-            if jetstream.pending(page[-1]):
+            if jetstream_headers.pending(page[-1]):
                 return None
             found: list[Change] = []
             for some in _in_slices(page[:-1]):
@@ -121,14 +121,16 @@ class LogReader:
         reply = await self._requests.ask_once(self._get, jetstream.message_at(number), TIMEOUT_S)
         if reply.status:
             return False
-        subject, _ = jetstream.stored_as(reply.headers)
+        subject, _ = jetstream_headers.stored_as(reply.headers)
         is_change = subject.startswith(self._subjects.rooms().removesuffix(">"))
-        return is_change and jetstream.nonce_of(reply.headers) == nonce
+        return is_change and jetstream_headers.nonce_of(reply.headers) == nonce
 
     def _read(self, room: RoomId, reply: Message) -> Change | None:
-        subject, number = jetstream.stored_as(reply.headers)
+        subject, number = jetstream_headers.stored_as(reply.headers)
         try:
-            return read(room, user_of_change(subject), number, reply.data, jetstream.nonce_of(reply.headers))
+            return read(
+                room, user_of_change(subject), number, reply.data, jetstream_headers.nonce_of(reply.headers)
+            )
         except UNREADABLE as error:
             self._unreadable.note("change", error)
             return None
@@ -138,7 +140,7 @@ class LogReader:
         last: dict[str, tuple[RoomId, Change]] = {}
         for some in _in_slices(replies):
             for reply in some:
-                subject, _ = jetstream.stored_as(reply.headers)
+                subject, _ = jetstream_headers.stored_as(reply.headers)
                 room = names.get(subject[: subject.rfind(".") + 1])
                 change = None if room is None else self._read(room, reply)  # None: it is the barrier
                 if room is not None and change is not None:

@@ -14,7 +14,7 @@ from tests.support.system import System
 from tests.support.waiting import until_true
 from tieline.runtime.broker import connect
 from tieline.runtime.requests import Requests
-from tieline.wire import jetstream
+from tieline.wire import jetstream_answers, jetstream_headers
 from tieline.wire.ids import SessionId, UserId
 
 PAIRS = 6
@@ -65,9 +65,9 @@ async def test_a_frame_that_was_asked_about_is_stored_when_it_comes(cluster: Clu
     assert await mail.find(UserId("nobody"), "a name") == 0
 
     subject = subjects.user(UserId("nobody"), SessionId("nobody-s"))
-    reply = await requests.ask_once(subject, b"{}", 5.0, jetstream.named("a name"))
+    reply = await requests.ask_once(subject, b"{}", 5.0, jetstream_headers.named("a name"))
 
-    stored = jetstream.read_published(reply.data)
+    stored = jetstream_answers.read_published(reply.data)
     assert stored.error is None
     assert await mail.find(UserId("nobody"), "a name") == stored.seq > 0
     await broker.close()

@@ -34,7 +34,7 @@ from tieline.runtime.message import Message
 from tieline.runtime.nats_parser import Parser
 from tieline.tokens import EVERY_ROOM, make_token
 from tieline.verification.tokens import BadToken, Tokens
-from tieline.wire import envelope, jetstream, origin, relayed
+from tieline.wire import envelope, jetstream_answers, jetstream_headers, origin, relayed
 from tieline.wire.codes import CloseCode, ErrorCode, HandshakeError
 from tieline.wire.ids import is_valid_id
 from tieline.wire.subjects import Keys, identifier, token, users_of_pair
@@ -180,19 +180,23 @@ def read_broker(data: bytes) -> None:
             parser.take(piece)
     for message in heard:
         with suppress(ValueError):
-            _ = (message.status, message.header(b"Nats-Sequence"), jetstream.sequence(message))
-            jetstream.position(message.headers)
+            _ = (message.status, message.header(b"Nats-Sequence"), jetstream_headers.sequence(message))
+            jetstream_headers.position(message.headers)
         with suppress(ValueError):
-            jetstream.stored_as(message.headers)
+            jetstream_headers.stored_as(message.headers)
     assert all(isinstance(failure, ValueError) for failure in failures)
 
 
 def read_jetstream(data: bytes) -> None:
     """JetStream's answers are read, or are none."""
-    for read in (jetstream.read_published, jetstream.read_message, jetstream.read_stream):
+    for read in (
+        jetstream_answers.read_published,
+        jetstream_answers.read_message,
+        jetstream_answers.read_stream,
+    ):
         with suppress(*UNREADABLE):
             read(data)
-    for take in (jetstream.position, jetstream.stored_as):
+    for take in (jetstream_headers.position, jetstream_headers.stored_as):
         with suppress(ValueError):
             take(data)
 

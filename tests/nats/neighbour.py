@@ -13,7 +13,7 @@ import msgspec
 from tests.nats.conftest import NAMESPACE
 from tests.unit.wire.golden_messages import GOLDEN, REQUEST
 from tests.unit.wire.samples import HOSTILE_IDS
-from tieline.wire import jetstream
+from tieline.wire import jetstream, jetstream_headers
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
 from tieline.wire.internal import codec
 from tieline.wire.internal.directions import OPERATIONS, PresenceRequest
@@ -132,7 +132,7 @@ class Neighbour:
         if kind == 3:
             return Said(f"{NAMESPACE}.changed.{self._chance.choice(('=ZZ', 'mallory', '=', '%'))}", b"")
         key = self._chance.choice((*ODD_KEYS, Keys.room(self._den, UserId("eve"))))
-        ttl = jetstream.expiring(1) if key.startswith("timer") else {}
+        ttl = jetstream_headers.expiring(1) if key.startswith("timer") else {}
         subject = jetstream.bucket_prefix(NAMESPACE) + key
         return Said(subject, self._chance.randbytes(20), headers=_block(ttl))
 

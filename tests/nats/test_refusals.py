@@ -13,7 +13,7 @@ from tests.support.system import System
 from tests.support.waiting import PATIENCE_S, until, within
 from tieline.cli.permissions import ANSWERS as MOST_ANSWERS
 from tieline.runtime.message import Message, block
-from tieline.wire import jetstream
+from tieline.wire import jetstream, jetstream_headers
 from tieline.wire.digests import digest
 from tieline.wire.ids import ConnectionId, GatewayId, SecretHash, SessionId, UserId
 from tieline.wire.internal import codec
@@ -370,8 +370,8 @@ async def test_headers_of_a_router_stand_before_those_of_the_stream(
         ):
             router.client.write(FRAME_FOR_BOB, "", b"{}", block(forged) if forged else b"")
             await router.client.flush(timeout=int(PATIENCE_S))
-        first = jetstream.position((await within(pushed.get())).headers)
-        second = jetstream.position((await within(pushed.get())).headers)
+        first = jetstream_headers.position((await within(pushed.get())).headers)
+        second = jetstream_headers.position((await within(pushed.get())).headers)
         assert first[1] < second[1] < 999999999998 * 10_000
         assert second[0] == first[1]
         answers: asyncio.Queue[Message] = asyncio.Queue()
@@ -380,10 +380,10 @@ async def test_headers_of_a_router_stand_before_those_of_the_stream(
         gateway.client.write(jetstream.direct_get(MAILBOX), f"{NS}.gateway.intruder.reply.2", ask)
         await gateway.client.flush(timeout=int(PATIENCE_S))
         got = [await within(answers.get()) for _ in range(2)]
-        assert [jetstream.stored_as(one.headers) for one in got] == [
+        assert [jetstream_headers.stored_as(one.headers) for one in got] == [
             (FRAME_FOR_BOB, first[1]),
             (FRAME_FOR_BOB, second[1]),
         ]
         for one in got:  # what was asked for is never taken for what was pushed
             with pytest.raises(ValueError, match="republished"):
-                jetstream.position(one.headers)
+                jetstream_headers.position(one.headers)

@@ -12,7 +12,7 @@ from tests.support.nats_server import NatsServer
 from tests.support.waiting import PATIENCE_S
 from tieline.cli.dev.ports import hold_ports
 from tieline.runtime.broker import Broker
-from tieline.wire import jetstream
+from tieline.wire import jetstream_answers
 
 _BALLAST: Final = "BALLAST"
 _SUBJECT: Final = "ballast"
@@ -45,7 +45,7 @@ async def fill(broker: Broker, storage: StorageType) -> None:
     await context.add_stream(StreamConfig(_BALLAST, subjects=[_SUBJECT], storage=storage))
     while True:
         reply = await broker.client.request(_SUBJECT, _PIECE, timeout=PATIENCE_S)
-        if (error := jetstream.read_published(reply.data).error) is not None:
+        if (error := jetstream_answers.read_published(reply.data).error) is not None:
             assert error.is_no_room
             return
 

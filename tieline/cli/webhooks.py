@@ -21,7 +21,7 @@ from tieline.runtime.once import NoAnswer
 from tieline.runtime.requests import Requests
 from tieline.runtime.settings import SettingsError, read_settings
 from tieline.webhook_bucket import TIMEOUT_S, Bucket, Conflict, Record, Unavailable
-from tieline.wire import jetstream, webhooks
+from tieline.wire import jetstream_answers, jetstream_headers, webhooks
 from tieline.wire.subjects import Subjects, identifier
 from tieline.wire.webhooks import DeadLetter, Endpoint, EndpointId
 from webhooks.settings import WebhookSettings, endpoint_of
@@ -130,14 +130,14 @@ async def _replay(
 
     Whoever is interrupted in between may tell it twice.
     """
-    headers = jetstream.named(f"again-{key}-{record.revision}")
+    headers = jetstream_headers.named(f"again-{key}-{record.revision}")
     try:
         reply = await requests.ask_once(
             subjects.replayed(letter.endpoint), bytes(letter.event), TIMEOUT_S, headers
         )
     except NoAnswer as error:
         raise Unavailable("the stream of events") from error
-    refusal = jetstream.read_published(reply.data).error
+    refusal = jetstream_answers.read_published(reply.data).error
     if refusal is not None:
         raise Unavailable(refusal.description)
     with contextlib.suppress(Conflict):  # somebody else was at it

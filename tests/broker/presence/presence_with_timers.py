@@ -28,7 +28,7 @@ from tests.unit.presence.lifetime import FakeMail, FakeRoomLog, Life
 from tests.unit.presence.presence_process import in_words
 from tests.unit.presence.rules.frames import NOW
 from tieline.runtime.broker import Broker
-from tieline.wire import jetstream
+from tieline.wire import jetstream_headers
 from tieline.wire.ids import GatewayId, RoomId, UserId
 from tieline.wire.internal.directions import PresenceReply, PresenceRequest
 from tieline.wire.permissions import TIMERS
@@ -141,7 +141,7 @@ class Presence:
             stored = await self._context.get_last_msg(self.bucket.stream, self.bucket.prefix + key)
         except NotFoundError:  # it was carried out, and is gone
             return 1
-        is_over = jetstream.has_expired(stored.headers) or "KV-Operation" in (stored.headers or {})
+        is_over = jetstream_headers.has_expired(stored.headers) or "KV-Operation" in (stored.headers or {})
         return stored.seq if is_over else None
 
     async def has_expired(self, *keys: str) -> None:

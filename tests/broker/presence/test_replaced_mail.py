@@ -12,7 +12,7 @@ from tests.broker.presence.conftest import SUBJECTS
 from tests.support.waiting import until, until_true
 from tieline.runtime.broker import Broker
 from tieline.runtime.requests import Requests
-from tieline.wire import jetstream
+from tieline.wire import jetstream, jetstream_answers, jetstream_headers
 from tieline.wire.digests import digest, message_id
 from tieline.wire.ids import SessionId, UserId
 
@@ -39,9 +39,9 @@ class Mail:
 
     async def store(self, frame: bytes) -> None:
         """Store a frame for Bob."""
-        headers = jetstream.named(message_id(BOB, frame))
+        headers = jetstream_headers.named(message_id(BOB, frame))
         answer = await self._requests.ask_once(SUBJECT, frame, 5.0, headers)
-        assert jetstream.read_published(answer.data).error is None
+        assert jetstream_answers.read_published(answer.data).error is None
 
     async def kept(self) -> list[bytes]:
         """List what is kept for Bob, by how it begins."""

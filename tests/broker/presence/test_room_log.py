@@ -12,7 +12,7 @@ from tests.broker.presence.conftest import SUBJECTS
 from tieline.runtime.broker import Broker, Message
 from tieline.runtime.patience import PATIENCE_S
 from tieline.runtime.requests import Requests
-from tieline.wire import jetstream
+from tieline.wire import jetstream, jetstream_headers
 from tieline.wire.ids import RoomId, SessionId, UserId
 from tieline.wire.internal.codec import decode_room_change
 from tieline.wire.internal.rooms import RoomChange
@@ -57,13 +57,17 @@ async def test_a_change_is_numbered_and_pushed_and_kept_once(broker: Broker, req
         (BOB, CAME),
         (ALICE, WENT),
     ]
-    assert [jetstream.position(one.headers) for one in heard] == [(0, first), (0, second), (first, third)]
-    nonces = [jetstream.nonce_of(one.headers) for one in heard]
+    assert [jetstream_headers.position(one.headers) for one in heard] == [
+        (0, first),
+        (0, second),
+        (first, third),
+    ]
+    nonces = [jetstream_headers.nonce_of(one.headers) for one in heard]
     assert all(nonces)
     assert len(set(nonces)) == 3
     get, ask = jetstream.direct_get(SUBJECTS.mailbox()), jetstream.message_at(first)
     kept = await requests.ask_once(get, ask, PATIENCE_S)
-    assert jetstream.nonce_of(kept.headers) == nonces[0], "every gateway calls it the same"
+    assert jetstream_headers.nonce_of(kept.headers) == nonces[0], "every gateway calls it the same"
 
 
 async def test_of_whom_the_log_has_something_is_known(broker: Broker, requests: Requests) -> None:

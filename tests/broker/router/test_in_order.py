@@ -20,7 +20,7 @@ from tests.support.waiting import until_true
 from tieline.runtime.broker import Broker, connect
 from tieline.runtime.message import Message
 from tieline.runtime.requests import Requests
-from tieline.wire import jetstream
+from tieline.wire import jetstream_answers, jetstream_headers
 from tieline.wire.digests import message_id
 from tieline.wire.ids import CallId, FrameDigest, SessionId, UserId
 from tieline.wire.subjects import Subjects
@@ -92,19 +92,19 @@ class Mailbox:
         found = [await self.pushed.next() for _ in range(count)]
         await self.broker.flush()
         assert self.pushed.is_empty()
-        assert {jetstream.call_of(message.headers) for message in found} <= {CALL}
+        assert {jetstream_headers.call_of(message.headers) for message in found} <= {CALL}
         return [message.data.decode() for message in found]
 
     async def stores(self, name: str, before: str = "") -> Outcome:
         """Store one frame by itself, behind the one called `before`."""
         one = parcel(name)
-        headers = jetstream.named(message_id(BOB, one.frame), CALL)
+        headers = jetstream_headers.named(message_id(BOB, one.frame), CALL)
         if before:
             following = message_id(BOB, before.encode())
-            headers = jetstream.following(message_id(BOB, one.frame), CALL, following)
+            headers = jetstream_headers.following(message_id(BOB, one.frame), CALL, following)
         subject = self.subjects.user(BOB, HIS)
         reply = await self.requests.ask_once(subject, one.frame, 5, headers)
-        error = jetstream.read_published(reply.data).error
+        error = jetstream_answers.read_published(reply.data).error
         return STORED if error is None else Outcome.OVERTAKEN if error.is_overtaken else Outcome.UNKNOWN
 
 

@@ -17,7 +17,7 @@ from tests.unit.presence.rules.frames import NOW
 from tieline.runtime.broker import BrokerAway
 from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer
-from tieline.wire import jetstream
+from tieline.wire import jetstream_headers
 from tieline.wire.ids import RoomId, UserId
 from tieline.wire.internal.rooms import RoomChange
 from tieline.wire.subjects import Keys
@@ -151,7 +151,7 @@ class Recorder:
         assert not reply, "an announcement wants no answer"
         self._life.goes_on()
         name = Message(subject, reply, payload, headers).header(b"Nats-Msg-Id")
-        self.sent.append(Sent(subject, payload, name, jetstream.call_of(headers)))
+        self.sent.append(Sent(subject, payload, name, jetstream_headers.call_of(headers)))
         self._life.spend()
 
 

@@ -27,7 +27,7 @@ from tieline.runtime.broker import Broker, connect
 from tieline.runtime.patience import PATIENCE_S
 from tieline.runtime.requests import Requests
 from tieline.verification.tokens import Claims
-from tieline.wire import jetstream
+from tieline.wire import jetstream, jetstream_headers
 from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
 from tieline.wire.internal.answers import Done, Refused
@@ -192,7 +192,7 @@ class Scene:
         reply = await self.requests.ask_once(
             jetstream.direct_get(SUBJECTS.mailbox()), jetstream.message_at(number), PATIENCE_S
         )
-        return name_of(number, jetstream.nonce_of(reply.headers))
+        return name_of(number, jetstream_headers.nonce_of(reply.headers))
 
     async def asks(self, session: Session, request: ABOUT_ROOM) -> PresenceReply | None:
         """Be presence."""

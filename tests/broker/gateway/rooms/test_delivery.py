@@ -15,7 +15,7 @@ from tests.unit.gateway.client.harness import event
 from tests.unit.gateway.rooms.hall import short
 from tieline.runtime.message import Message
 from tieline.runtime.patience import PATIENCE_S
-from tieline.wire import jetstream
+from tieline.wire import jetstream, jetstream_headers
 from tieline.wire.ids import RoomId, SecretHash, SessionId, UserId
 from tieline.wire.internal.rooms import ListMembers
 from tieline.wire.internal.sessions import Opened
@@ -183,7 +183,7 @@ async def test_what_came_after_the_loss_is_not_taken_for_what_was_had(scene: Sce
     get = jetstream.direct_get(SUBJECTS.mailbox())
     newest = await scene.mailbox.barrier()
     reply = await scene.requests.ask_once(get, jetstream.message_at(newest.sequence), PATIENCE_S)
-    lost_at = jetstream.stored_at(reply.headers)
+    lost_at = jetstream_headers.stored_at(reply.headers)
     assert abs(lost_at - time.time() * 1000) < 60_000
     for name in ("b", "had", "c"):
         await sends(scene, name)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gateway.client.duplicates import Duplicates, name_of
 from gateway.client.mail import Had, Mail, Place, Telling, mail, placed, read_place, with_place
 from tests.unit.wire.samples import frame, offer_with, signal_message
-from tieline.wire import jetstream
+from tieline.wire import jetstream_headers
 
 CALL: Final = "0123456789abcdef"
 FRAME: Final = frame(signal_message())
@@ -73,7 +73,7 @@ def test_what_is_no_envelope_stops_nothing(garbage: bytes) -> None:
         return True
 
     telling = Telling(say, names_calls=True)
-    forged = mail(garbage, jetstream.named("7f.alice", CALL))
+    forged = mail(garbage, jetstream_headers.named("7f.alice", CALL))
 
     assert telling.say(forged)
     assert telling.say(placed(Mail(garbage), at(5)))
@@ -93,7 +93,7 @@ def test_a_frame_with_a_number_is_remembered_as_what_was_sent() -> None:
 
 
 def test_a_number_is_kept_of_one_client_s_copy_alone() -> None:
-    shared = mail(FRAME, jetstream.named("7f.bob", CALL))
+    shared = mail(FRAME, jetstream_headers.named("7f.bob", CALL))
     first, second = placed(shared, at(5)), placed(shared, at(6))
     assert [getattr(each, "place", None) for each in (shared, first, second)] == [None, at(5), at(6)]
     assert [getattr(each, "call", "") for each in (shared, first, second)] == [CALL] * 3
@@ -129,20 +129,20 @@ def test_who_names_nothing_has_had_nothing() -> None:
 
 
 def test_a_frame_is_kept_with_its_call() -> None:
-    kept = mail(FRAME, jetstream.named("7f.bob", CALL))
+    kept = mail(FRAME, jetstream_headers.named("7f.bob", CALL))
     assert isinstance(kept, Mail)
     assert (kept, kept.call) == (FRAME, CALL)
 
 
 def test_a_frame_of_no_call_is_nothing_but_a_frame() -> None:
-    assert mail(FRAME, jetstream.named("7f.bob")) is FRAME
+    assert mail(FRAME, jetstream_headers.named("7f.bob")) is FRAME
 
 
 def test_a_frame_is_known_by_what_was_sent() -> None:
     had = Duplicates()
     assert had.is_new(FRAME, 0)
-    assert not had.is_new(mail(FRAME, jetstream.named("7f.bob", CALL)), 0)
-    assert name_of(FRAME) == name_of(mail(FRAME, jetstream.named("7f.bob", CALL)))
+    assert not had.is_new(mail(FRAME, jetstream_headers.named("7f.bob", CALL)), 0)
+    assert name_of(FRAME) == name_of(mail(FRAME, jetstream_headers.named("7f.bob", CALL)))
 
 
 def test_who_asks_is_told_the_call_and_nobody_elses_word_for_it() -> None:
@@ -155,7 +155,7 @@ def test_who_asks_is_told_the_call_and_nobody_elses_word_for_it() -> None:
     telling = Telling(say, names_calls=True)
     message = signal_message()
     message["data"]["call"] = "of the sender's own"
-    assert telling.say(mail(frame(message), jetstream.named("7f.bob", CALL)))
+    assert telling.say(mail(frame(message), jetstream_headers.named("7f.bob", CALL)))
     assert not telling.say(frame(message))
     assert [json.loads(each)["data"].get("call") for each in said] == [CALL, None]
 
@@ -171,7 +171,7 @@ def _into(said: list[bytes]) -> Callable[[bytes], bool]:
 def test_who_asks_for_both_is_told_the_place_and_the_call() -> None:
     said: list[bytes] = []
     telling = Telling(_into(said), names_calls=True)
-    assert telling.say(placed(mail(FRAME, jetstream.named("7f.bob", CALL)), at(7)))
+    assert telling.say(placed(mail(FRAME, jetstream_headers.named("7f.bob", CALL)), at(7)))
     (told,) = said
     assert told.startswith(b'{"place":"7",')
     assert json.loads(told)["data"]["call"] == CALL

@@ -7,7 +7,7 @@ from tests.support.metrics import value_of
 from tests.unit.gateway.client.harness import WELCOME, Harness, connected, event, ping
 from tieline import metrics
 from tieline.runtime.message import Message, block
-from tieline.wire import jetstream
+from tieline.wire import jetstream_headers
 
 
 class Listener:
@@ -77,7 +77,7 @@ def test_each_frame_is_written_with_the_call_that_it_was_stored_with() -> None:
     listener.push("b", 9, 3)
     listener.push("d", 15, 12, call="4567")
     listener.push("a", 18, 15, call="0123")
-    missed = mail(event("c"), jetstream.named("7f.alice", "0123"))
+    missed = mail(event("c"), jetstream_headers.named("7f.alice", "0123"))
     listener.feed.release(Missed([], [missed], 12))
 
     named = [("a", "0123"), ("b", ""), ("c", "0123"), ("d", "4567")]
@@ -86,7 +86,7 @@ def test_each_frame_is_written_with_the_call_that_it_was_stored_with() -> None:
 
 def test_two_connections_are_each_told_what_they_asked_for() -> None:
     placed, named = Listener(places=True), Listener(names_calls=True)
-    frame = mail(event("a"), jetstream.named("7f.alice", "0123"))
+    frame = mail(event("a"), jetstream_headers.named("7f.alice", "0123"))
     missed = Missed([], [frame], 12, (12,))
     placed.feed.release(missed)
     named.feed.release(missed)
