@@ -101,7 +101,7 @@ class Turns:
         verdicts = self._under_way[name] = asyncio.get_running_loop().create_future()
         try:
             judged = await self._in_turn(one, other, _Asked(rules, until_ms, guess))
-        except BaseException:
+        except BaseException:  # a bug, a cancellation too: whatever ends this one, its copies wait for it
             verdicts.set_exception(StoreUnavailable("not judged, as its copy was not"))
             verdicts.exception()  # there may be no copy to look at it
             raise
@@ -151,7 +151,7 @@ class Turns:
             for each in others:
                 _set(each, error)
             raise
-        except BaseException:
+        except BaseException:  # a bug, or a cancellation of this one: the others wait on, and are judged
             for each in others:
                 each.is_alone = True
             waiting[:0] = others

@@ -49,7 +49,7 @@ class Turn:
     async def __aenter__(self) -> None:
         try:
             await self._turns.come(self._connection, self._arrival)
-        except BaseException:
+        except BaseException:  # whatever it is, a cancellation too: nobody calls `__aexit__` then
             self._turns.go(self._arrival)
             raise
 
