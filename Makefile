@@ -109,11 +109,17 @@ test-system: install
 	$(PYTHON) -m pytest tests/system $(SLOWEST) -p no:cacheprovider
 
 # A part of that once more, with what is stored in four partitions (docs/decisions/0107): what users in different ones do
-# with each other, and what a death or an absence does. All of it, and the faults, run so in `make soak`.
+# with each other, what a death or an absence does, and what the broker's users may; and one in SHARE of all files of tests of
+# systems, the secured broker and faults, others with each commit (SHARE_SEED). All of them run so in `make soak`.
 PARTITIONED := $(addprefix tests/system/test_,negotiation.py rooms.py resumed_calls.py waking.py::test_who_is_woken_in_time_gets_the_offer_and_then_its_candidates) \
+	$(addprefix tests/nats/test_,system.py refusals.py) \
 	tests/faults/test_kills.py::test_both_gateways_are_killed_in_turn
+IN_ANY_PARTITIONS := tests/system tests/nats tests/faults
+SHARE ?= 10
+SHARE_SEED ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo 0)
 test-partitions: install
 	$(PYTHON) -m pytest $(PARTITIONED) --partitions 4 $(SLOWEST) -p no:cacheprovider
+	$(PYTHON) -m pytest $(IN_ANY_PARTITIONS) --partitions 4 --one-in $(SHARE) --share-seed $(SHARE_SEED) $(SLOWEST) -p no:cacheprovider
 
 # Everything else: the model, faults, fuzzing, browsers, containers, Prometheus, Kubernetes.
 OUTSIDE = $(filter-out $(INSIDE) tests/system tests/attacks tests/support tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
@@ -138,7 +144,7 @@ soak: install ## what runs long: faults round after round, the whole model, ever
 	TIELINE_FUZZ_SEED=$(SEED) TIELINE_WALK_ROUNDS=$(ROUNDS) $(PYTHON) -m pytest tests/browser/test_walk.py -q -p no:cacheprovider
 	$(PYTHON) -m tests.faults.rounds --rounds $(ROUNDS) --seed $(SEED)
 	$(PYTHON) -m tests.faults.stops --seed $(SEED)
-	$(PYTHON) -m pytest tests/system tests/faults --partitions 4 -q -p no:cacheprovider
+	$(PYTHON) -m pytest $(IN_ANY_PARTITIONS) --partitions 4 -q -p no:cacheprovider
 	TIELINE_EVERY_BROWSER=1 $(PYTHON) -m pytest tests/browser -q -p no:cacheprovider
 	$(PYTHON) -m tests.attacks --seconds $(SECONDS_EACH)
 

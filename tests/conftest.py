@@ -21,6 +21,7 @@ from tests.support.examples import register_profiles
 from tests.support.nats_container import docker_answers, nats_container
 from tests.support.nats_server import NatsServer
 from tests.support.partitions import VARIABLE
+from tests.support.share import is_in_share
 
 register_profiles()
 
@@ -31,8 +32,10 @@ SHOWN_LOG: Final = 12_000
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let a run say in how many partitions its systems keep what they store."""
+    """Let a run say in how many partitions its systems keep what they store, and which part of it to run."""
     parser.addoption("--partitions", type=int, metavar="N", help="of the systems of this run (1)")
+    parser.addoption("--one-in", type=int, metavar="N", default=1, help="files of tests: that share of them")
+    parser.addoption("--share-seed", metavar="SEED", default="0", help="which share that is (0)")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -40,6 +43,15 @@ def pytest_configure(config: pytest.Config) -> None:
     number = config.getoption("--partitions")
     if number:
         os.environ[VARIABLE] = str(number)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is not in the share of this run."""
+    one_in, seed = config.getoption("--one-in"), config.getoption("--share-seed")
+    left_out = [item for item in items if not is_in_share(item.nodeid.partition("::")[0], one_in, seed)]
+    if left_out:
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.fixture(scope="session")

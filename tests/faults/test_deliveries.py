@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.cluster import Cluster
 from tests.support.frames import ANSWER, HANGUP, OFFER, names_of
+from tests.support.partitions import buckets_of
 from tests.support.people import People, Person
 from tests.support.receiver import SECRET, Receiver
 from tests.support.system import Service, System
@@ -38,7 +39,9 @@ async def receiver() -> AsyncIterator[Receiver]:
         yield listening
 
 
-@pytest.mark.parametrize("stream", [f"EVENTS_{NAMESPACE}", f"KV_{NAMESPACE}-webhooks", f"KV_{NAMESPACE}"])
+@pytest.mark.parametrize(
+    "stream", [f"EVENTS_{NAMESPACE}", f"KV_{NAMESPACE}-webhooks", buckets_of(NAMESPACE)[0]]
+)
 async def test_a_node_and_a_worker_are_killed_amid_deliveries(
     stream: str, cluster: Cluster, system: System, receiver: Receiver
 ) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from tests.nats.conftest import NAMESPACE
+from tests.support.partitions import subject_of_key, subjects_of
 from tests.unit.wire.golden_messages import GOLDEN, REQUEST
 from tests.unit.wire.samples import HOSTILE_IDS
 from tieline.wire import jetstream, jetstream_headers
@@ -22,7 +23,7 @@ from tieline.wire.internal.sessions import CloseSession, OpenSession, Register, 
 from tieline.wire.internal.signals import Signal
 from tieline.wire.subjects import Keys, Subjects
 
-SUBJECTS: Final = Subjects(NAMESPACE)
+SUBJECTS: Final = subjects_of(NAMESPACE)
 
 HELD: Final = JoinRoom | LeaveRoom | ListMembers | Regrant
 """What is asked for a session whose name all gateways know, and which only its own may ask."""
@@ -92,10 +93,10 @@ class Neighbour:
     def _gateway(self) -> Said:
         kind = self._chance.randrange(8)
         if kind == 0:
-            return Said(SUBJECTS.mark(self._any().gateway), self._chance.randbytes(8), self._aim())
+            return Said(self._part().mark(self._any().gateway), self._chance.randbytes(8), self._aim())
         if kind == 1:
             ask = jetstream.messages_of(SUBJECTS.user(*self._any()[:2]), 1, 10, 10_000)
-            return Said(jetstream.direct_get(SUBJECTS.mailbox()), self._changed(ask), self._aim())
+            return Said(jetstream.direct_get(self._part().mailbox()), self._changed(ask), self._aim())
         if kind in (2, 3):
             cmd = self._chance.choice(("WEBRTC_OFFER", "WEBRTC_ICE_CANDIDATE", "WEBRTC_HANGUP", "x"))
             pack = [self._signal(cmd) for _ in range(self._chance.randrange(3))]
@@ -110,7 +111,7 @@ class Neighbour:
             request = self._request()
             return Said(SUBJECTS.presence("check"), self._changed(codec.encode(request)), self._aim())
         if kind == 1:
-            return Said(SUBJECTS.mailbox_question(), b"", self._aim_of_publish(), self._headers())
+            return Said(self._part().mailbox_question(), b"", self._aim_of_publish(), self._headers())
         junk = self._chance.choice((b"\xff" * 40, b'{"cmd":"\xfe"}', b" " * 65_537))
         known = self._any() if kind == 2 else self._mine
         return Said(SUBJECTS.user(known.user, known.session), junk, self._aim_of_publish(), self._headers())
@@ -128,13 +129,16 @@ class Neighbour:
             number = self._chance.randrange(99)
             change = RoomChange("updated", number, self._mine.session, "online", True, 0, "x")
             payload = self._changed(codec.encode(change))
-            return Said(SUBJECTS.room(self._den, self._mine.user), payload, headers=self._headers())
+            return Said(self._part().room(self._den, self._mine.user), payload, headers=self._headers())
         if kind == 3:
             return Said(f"{NAMESPACE}.changed.{self._chance.choice(('=ZZ', 'mallory', '=', '%'))}", b"")
         key = self._chance.choice((*ODD_KEYS, Keys.room(self._den, UserId("eve"))))
         ttl = jetstream_headers.expiring(1) if key.startswith("timer") else {}
-        subject = jetstream.bucket_prefix(NAMESPACE) + key
-        return Said(subject, self._chance.randbytes(20), headers=_block(ttl))
+        return Said(subject_of_key(NAMESPACE, key), self._chance.randbytes(20), headers=_block(ttl))
+
+    def _part(self) -> Subjects:
+        """Choose a partition."""
+        return self._chance.choice(SUBJECTS.parts())
 
     def _any(self) -> Known:
         return self._chance.choice((*self._honest, self._mine))
@@ -194,9 +198,9 @@ class Neighbour:
                 SUBJECTS.gateway(known.gateway, "close"),
                 SUBJECTS.user(known.user, known.session),
                 SUBJECTS.live(known.user, known.session),
-                jetstream.bucket_prefix(NAMESPACE) + Keys.user(known.user),
-                jetstream.bucket_prefix(NAMESPACE) + Keys.lease_timer(known.gateway),
-                f"$JS.API.STREAM.PURGE.{SUBJECTS.mailbox()}",
+                subject_of_key(NAMESPACE, Keys.user(known.user)),
+                subject_of_key(NAMESPACE, Keys.lease_timer(known.gateway)),
+                f"$JS.API.STREAM.PURGE.{self._part().mailbox()}",
                 f"{SUBJECTS.replies('router', 'r')}.1",
                 SUBJECTS.changed(known.user),
                 "",

@@ -8,6 +8,7 @@ import pytest
 from nats.aio.msg import Msg
 
 from tests.nats.conftest import NAMESPACE as NS
+from tests.support.partitions import subjects_of
 from tests.support.secured import Intruder, SecuredCluster, hears_nothing_but
 from tests.support.system import System
 from tests.support.waiting import PATIENCE_S, until, within
@@ -15,7 +16,7 @@ from tieline.cli.permissions import ANSWERS as MOST_ANSWERS
 from tieline.runtime.message import Message, block
 from tieline.wire import jetstream, jetstream_headers
 from tieline.wire.digests import digest
-from tieline.wire.ids import ConnectionId, GatewayId, SecretHash, SessionId, UserId
+from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
 from tieline.wire.internal import codec
 from tieline.wire.internal.answers import SessionGone
 from tieline.wire.internal.sessions import Register
@@ -23,12 +24,22 @@ from tieline.wire.internal.signals import Check
 
 pytestmark = pytest.mark.needs("openssl")
 
-KV, MAILBOX = f"KV_{NS}", f"MAILBOX_{NS}"
-FRAME_FOR_BOB = f"{NS}.user.bob.s1"
-BUCKET = (f"$KV.{NS}.user.bob", f"$KV.{NS}.timer.lease.g1")
+BOB, GATEWAY, ROOM, S1 = UserId("bob"), GatewayId("g1"), RoomId("r"), SessionId("s1")
+
+SUBJECTS = subjects_of(NS)
+PART = SUBJECTS.parts()[SUBJECTS.place_of(BOB)]
+"""Of whom all is in one of the partitions of this run."""
+
+KV, MAILBOX = jetstream.bucket_stream(PART.bucket()), PART.mailbox()
+KEYS = jetstream.bucket_prefix(PART.bucket())
+FRAME_FOR_BOB = SUBJECTS.user(BOB, S1)
+LIVE_FOR_BOB = SUBJECTS.live(BOB, S1)
+MARK = PART.mark(GATEWAY)
+MARK_OF_INTRUDER = PART.mark(GatewayId("intruder"))
+BUCKET = (f"{KEYS}user.bob", f"{KEYS}timer.lease.g1")
 READS_OF_THE_BUCKET = (
     f"$JS.API.DIRECT.GET.{KV}",
-    f"$JS.API.DIRECT.GET.{KV}.$KV.{NS}.user.bob",
+    f"$JS.API.DIRECT.GET.{KV}.{KEYS}user.bob",
     f"$JS.API.STREAM.MSG.GET.{KV}",
     f"$JS.API.CONSUMER.CREATE.{KV}.mine",
     f"$JS.API.CONSUMER.MSG.NEXT.{KV}.timers",
@@ -64,7 +75,8 @@ OF_THE_SERVERS = (
 NOT_TO_SAY = {
     "gateway": [
         FRAME_FOR_BOB,
-        *(f"{NS}.live.user.bob.s1", f"{NS}.live.mark.g1", f"{NS}.mailbox.question", f"{NS}.room.r.bob"),
+        *(LIVE_FOR_BOB, PART.live_mark(GATEWAY), PART.mailbox_question(), PART.room(ROOM, BOB)),
+        SUBJECTS.which(),
         *BUCKET,
         *READS_OF_THE_BUCKET,
         *HARM_TO_STREAMS,
@@ -81,20 +93,20 @@ NOT_TO_SAY = {
         *HARM_TO_STREAMS,
         *ANSWERS,
         *(f"{NS}.presence.{op}" for op in ("open", "end", "register", "tell", "join", "leave", "members")),
-        *(f"{NS}.signal.WEBRTC_OFFER", f"{NS}.mark.g1", f"{NS}.live.user.bob.s1"),
+        *(f"{NS}.signal.WEBRTC_OFFER", MARK, LIVE_FOR_BOB),
         *(f"{NS}.changed.bob", f"{NS}.events.joined", f"{NS}.gateway.g1.close"),
         f"$JS.API.DIRECT.GET.{MAILBOX}",
     ],
     "presence": [
         *(harm for harm in HARM_TO_STREAMS if harm != DELETES_MAIL),
         *ANSWERS,
-        *(f"{NS}.signal.WEBRTC_OFFER", f"{NS}.presence.check", f"{NS}.presence.open", f"{NS}.mark.g1"),
-        f"{NS}.live.user.bob.s1",
+        *(f"{NS}.signal.WEBRTC_OFFER", f"{NS}.presence.check", f"{NS}.presence.open", MARK),
+        LIVE_FOR_BOB,
         *("$KV.other.user.bob", "$JS.API.STREAM.CREATE.other", "$JS.API.STREAM.INFO.other"),
-        *(f"$KV.{NS}.other", f"$KV.{NS}.user.bob.s1", f"$KV.{NS}.timer.tea.5"),
+        *(f"{KEYS}other", f"{KEYS}user.bob.s1", f"{KEYS}timer.tea.5"),
         *(f"$JS.API.STREAM.UPDATE.{stream}" for stream in (KV, MAILBOX)),
         f"$JS.API.CONSUMER.DELETE.{KV}.timers",
-        f"$JS.API.CONSUMER.CREATE.{KV}.other.$KV.{NS}.timer.>",
+        f"$JS.API.CONSUMER.CREATE.{KV}.other.{KEYS}timer.>",
         f"$JS.API.DIRECT.GET.{MAILBOX}",
     ],
     "streams": [
@@ -123,20 +135,20 @@ NOT_TO_HEAR = {
     "gateway": [
         *EVERYTHING,
         *(OTHERS_ANSWERS[who] for who in ("router", "presence")),
-        *(f"{NS}.user.bob.s1", f"{NS}.presence.*.inbox.>", f"{NS}.gateway.>"),
+        *(FRAME_FOR_BOB, PART.users(), f"{NS}.presence.*.inbox.>", f"{NS}.gateway.>"),
         *(f"{NS}.signal.*", f"{NS}.presence.*", f"{NS}.changed.*", f"{NS}.events.*"),
     ],
     "router": [
         *EVERYTHING,
         *(OTHERS_ANSWERS[who] for who in ("gateway", "presence")),
-        *(f"{NS}.user.bob.s1", f"{NS}.live.user.bob.s1", f"{NS}.events.*"),
+        *(FRAME_FOR_BOB, LIVE_FOR_BOB, f"{NS}.events.*"),
         *(f"{NS}.presence.*", f"{NS}.gateway.*.close"),
         f"{NS}.signal.*",  # but as one of their queue group: to listen in on all of them is not its task
     ],
     "presence": [
         *EVERYTHING,
         *(OTHERS_ANSWERS[who] for who in ("gateway", "router")),
-        *(f"{NS}.user.bob.s1", f"{NS}.live.user.bob.s1", f"{NS}.signal.*", f"{NS}.events.*"),
+        *(FRAME_FOR_BOB, LIVE_FOR_BOB, f"{NS}.signal.*", f"{NS}.events.*"),
         f"{NS}.presence.*",
     ],
     "streams": [*EVERYTHING, *OTHERS_ANSWERS.values(), f"{NS}.signal.*", f"{NS}.events.*"],
@@ -169,7 +181,7 @@ async def test_it_may_not_listen_to_what_is_not_said_to_it(cluster: SecuredClust
 async def test_what_a_gateway_writes_to_the_bucket_does_not_get_there(
     cluster: SecuredCluster, system: System
 ) -> None:
-    key, read = f"$KV.{NS}.user.mallory", f"$JS.API.STREAM.MSG.GET.{KV}"
+    key, read = f"{KEYS}user.mallory", f"$JS.API.STREAM.MSG.GET.{KV}"
     question = ("{" + f'"last_by_subj":"{key}"' + "}").encode()
     async with (
         Intruder.as_user(cluster, "gateway") as gateway,
@@ -250,7 +262,8 @@ async def test_only_the_process_asked_can_answer_and_not_for_ever(
 
 async def test_a_gateway_gives_itself_no_question_to_answer(cluster: SecuredCluster, system: System) -> None:
     """Who hears a question may answer it, wherever it says: so none may come back to who has asked it."""
-    mark, live, own = f"{NS}.mark.intruder", f"{NS}.live.mark.intruder", f"{NS}.gateway.intruder.reply.1"
+    mark, live = MARK_OF_INTRUDER, PART.live_mark(GatewayId("intruder"))
+    own = f"{NS}.gateway.intruder.reply.1"
     get = f"$JS.API.DIRECT.GET.{MAILBOX}"
     async with Intruder.as_user(cluster, "gateway") as gateway:
         heard: asyncio.Queue[Msg] = asyncio.Queue()
@@ -277,7 +290,7 @@ async def test_a_gateway_gives_itself_no_question_to_answer(cluster: SecuredClus
 
 @pytest.mark.parametrize(
     ("user", "subject"),
-    [("gateway", f"{NS}.mark.intruder"), ("router", FRAME_FOR_BOB), ("presence", FRAME_FOR_BOB)],
+    [("gateway", MARK_OF_INTRUDER), ("router", FRAME_FOR_BOB), ("presence", FRAME_FOR_BOB)],
 )
 async def test_no_message_empties_the_mailbox(
     cluster: SecuredCluster, system: System, user: str, subject: str
@@ -305,7 +318,7 @@ async def test_jetstream_answers_a_gateway_in_its_own_account_alone(
     cluster: SecuredCluster, system: System, aim: str
 ) -> None:
     """Whatever subject is named for the answer, and whatever a gateway has had stored: it gets nowhere."""
-    mark, get = f"{NS}.mark.intruder", f"$JS.API.DIRECT.GET.{MAILBOX}"
+    mark, get = MARK_OF_INTRUDER, f"$JS.API.DIRECT.GET.{MAILBOX}"
     question = msgspec.json.encode({"last_by_subj": mark})
     async with (
         Intruder.as_user(cluster, "gateway") as gateway,
@@ -362,7 +375,7 @@ async def test_headers_of_a_router_stand_before_those_of_the_stream(
         Intruder.as_user(cluster, "router") as router,
     ):
         pushed: asyncio.Queue[Message] = asyncio.Queue()
-        await gateway.client.listen(f"{NS}.live.user.bob.s1", "", pushed.put_nowait)
+        await gateway.client.listen(LIVE_FOR_BOB, "", pushed.put_nowait)
         assert await gateway.told() == []
         for forged in (
             {"Nats-Sequence": "999999999999", "Nats-Last-Sequence": "999999999998", "Nats-Subject": "x"},

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.nats.conftest import NAMESPACE
+from tests.support.partitions import partitions
 from tests.support.secured import Prepared, SecuredCluster
 from tests.support.system import System
 from tieline.cli import streams
@@ -22,7 +23,8 @@ def refused(
 ) -> str:
     """Run it, and return what it says."""
     monkeypatch.setattr(streams, "PATIENCE_S", 3.0)
-    usual = {"NATS_URL": cluster.url, "NAMESPACE": NAMESPACE, "REPLICAS": "3", **cluster.prepared.login(user)}
+    usual = {"NATS_URL": cluster.url, "NAMESPACE": NAMESPACE, "REPLICAS": "3"}
+    usual |= {"PARTITIONS": str(partitions()), **cluster.prepared.login(user)}
     for name, value in (usual | settings).items():
         monkeypatch.setenv(f"TIELINE_{name}", value)
     assert main(["streams"]) == 1

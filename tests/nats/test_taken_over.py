@@ -17,6 +17,7 @@ from tests.nats.conftest import NAMESPACE
 from tests.nats.neighbour import SUBJECTS, Known, Neighbour
 from tests.support.examples import scaled
 from tests.support.frames import ANSWER, CANDIDATE, HANGUP, OFFER, new_id
+from tests.support.partitions import buckets_of, subject_of_key
 from tests.support.people import Person, establish
 from tests.support.resuming import ResumingPeople, id_of
 from tests.support.secured import KINDS, Intruder, SecuredCluster
@@ -112,7 +113,7 @@ async def test_what_a_router_can_destroy_is_made_again(
     before = unreadable(system)
     async with Intruder.as_user(cluster, "router") as router:
         await router.client.publish(
-            SUBJECTS.mailbox_question(), b"", reply=f"{jetstream.bucket_prefix(NAMESPACE)}{keys[of]}"
+            SUBJECTS.mailbox_question(), b"", reply=subject_of_key(NAMESPACE, keys[of])
         )
         assert await router.told() == []
     offer = alice.say(OFFER, bob)  # by which her gateway hears that presence does not know her
@@ -178,8 +179,9 @@ async def connection_of(presence: Intruder, user: UserId) -> str:
     answers: asyncio.Queue[Message] = asyncio.Queue()
     inbox = f"{NAMESPACE}.presence.intruder.inbox.1"
     await presence.client.listen(inbox, "", answers.put_nowait)
-    last = msgspec.json.encode({"last_by_subj": f"{jetstream.bucket_prefix(NAMESPACE)}{Keys.user(user)}"})
-    subject = jetstream.get_from_leader(jetstream.bucket_stream(NAMESPACE))
+    last = msgspec.json.encode({"last_by_subj": subject_of_key(NAMESPACE, Keys.user(user))})
+    bucket = buckets_of(NAMESPACE)[SUBJECTS.place_of(user)]
+    subject = jetstream.get_from_leader(bucket)
     presence.client.write(subject, inbox, last)
     async with asyncio.timeout(PATIENCE_S):
         answer = msgspec.json.decode((await answers.get()).data)

@@ -6,6 +6,7 @@ import pytest
 from nats.aio.msg import Msg
 
 from tests.nats.conftest import NAMESPACE as NS
+from tests.support.partitions import partitions
 from tests.support.secured import Intruder, SecuredCluster
 from tests.support.waiting import until_true
 from tieline.cli.permissions import accounts
@@ -19,9 +20,9 @@ REPLY = f"{NS}.presence.asking.reply.1"
 @pytest.fixture(scope="module")
 def half_way(cluster: SecuredCluster) -> Iterator[SecuredCluster]:
     """The cluster when its first node has both accounts, and the others have gateways in the second one."""
-    cluster.restart_with(0, accounts(NS, is_transition=True))
+    cluster.restart_with(0, accounts(NS, is_transition=True, partitions=partitions()))
     yield cluster
-    cluster.restart_with(0, accounts(NS))
+    cluster.restart_with(0, accounts(NS, partitions=partitions()))
 
 
 @pytest.mark.parametrize(("gateway_at", "presence_at"), [(0, 1), (1, 0), (1, 2)])

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from tieline.wire import jetstream
+from tieline.wire.partitions import FIRST, unplaced
 from tieline.wire.subjects import Subjects
 
 VARIABLE: Final = "TIELINE_TEST_PARTITIONS"
@@ -31,6 +32,13 @@ def buckets_of(namespace: str) -> list[str]:
 def mailboxes_of(namespace: str) -> list[str]:
     """Name the streams of a system's mailbox."""
     return [part.mailbox() for part in subjects_of(namespace).parts()]
+
+
+def subject_of_key(namespace: str, key: str) -> str:
+    """Name what a key of a system's bucket is published to: in its partition, or in the first one."""
+    subjects = subjects_of(namespace)
+    part = subjects.parts()[subjects.partitions.of_key(key) or FIRST]
+    return jetstream.bucket_prefix(part.bucket()) + unplaced(key)
 
 
 def told_to_all(listed: Mapping[str, object]) -> dict[str, object]:

@@ -11,6 +11,7 @@ from typing import Final
 from tests.support.cluster import Cluster
 from tests.support.http_get import HOST
 from tests.support.nats_server import NatsServer
+from tests.support.partitions import partitions
 from tests.support.system import Kind, Settings
 from tests.support.waiting import PATIENCE_S
 from tieline.cli.dev.ports import hold_ports
@@ -74,12 +75,12 @@ class SecuredCluster(Cluster):
     @classmethod
     @contextmanager
     def in_namespace(cls, folder: Path, namespace: str, demands: str = "") -> Iterator["SecuredCluster"]:
-        """Run one with permissions for one namespace while the block runs.
+        """Run one with permissions for one namespace, in the partitions of this run, while the block runs.
 
         `demands` is a word of the broker's for what it demands of clients' certificates, if it demands any.
         """
         prepared = Prepared(folder / "prepared")
-        (folder / "accounts.conf").write_text(accounts(namespace))
+        (folder / "accounts.conf").write_text(accounts(namespace, partitions=partitions()))
         with hold_ports(3 * len(NODES), HOST) as ports:
             clients, routes, monitors = ports[:3], ports[3:6], ports[6:]
             urls = ", ".join(f"nats://{NAMED}:{port}" for port in routes)
