@@ -1,26 +1,28 @@
 """The protocol's rules for the five WEBRTC commands, in their order. Pure.
 
 Rule 1 of docs/protocol.md#the-rules-of-the-four-webrtc-commands, the form of the message, is the gateway's;
-here begin rules 2 to 7. What a frame does to the negotiation is in `negotiation`; what becomes of an offer
-that is kept for somebody who is not there, in `waking`.
+here begin rules 2 to 7. What a frame does to the negotiation is in `negotiation`; how an offer's users are
+looked at once more, in `second_look`; what becomes of an offer that is kept for somebody who is not there,
+in `waking`.
 """
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
 
 import msgspec
 
 from presence.rules import endings, negotiation, waking
 from presence.rules.change import Apart, Await, Change, Facts, LookAgain, LookAt, Step, Timer
-from presence.rules.effects import Changed, EndCalls, EndCallsWithoutRoom, Happening, Replaced, Said
+from presence.rules.effects import Changed, Happening, Replaced, Said
 from presence.rules.negotiated import NO_SESSION, NOTHING, Negotiation, Remembered, WaitingOffer
 from presence.rules.negotiation import CandidatePolicy, Incoming, Outcome
+from presence.rules.second_look import is_being_ended, look_again
 from presence.rules.standing import rooms_to_wake_in
 from presence.rules.user import User, gone, share_a_room, shared_rooms
 from tieline.wire.codes import ErrorCode
 from tieline.wire.events import Happened
-from tieline.wire.ids import NO_CALL, CallId, ConnectionId, FrameDigest, SessionId, UserId
+from tieline.wire.ids import NO_CALL, CallId, ConnectionId, FrameDigest, UserId
 from tieline.wire.internal.answers import Done, Refused
 from tieline.wire.internal.signals import Check, Delivery, Relay
 from tieline.wire.limits import RETRY_WINDOW_S
@@ -134,11 +136,11 @@ def _judge(
     if waiting is None:
         return Change(relay, after, said=said)
     timer = _timer(ask, terms, waiting, now)
-    look_again = None if current.is_active else _look_again(ask, relay, waiting, incoming.session)
+    looks = None if current.is_active else look_again(ask, relay, waiting, incoming.session)
     older = negotiation.replaced_unheard(current, incoming)
     if older is not None:
         said = (*said, Replaced(ask.to, older, ask.digest))
-    return Change(relay, after, timer=timer, said=said, look_again=look_again)
+    return Change(relay, after, timer=timer, said=said, look_again=looks)
 
 
 def _to_absent(
@@ -204,71 +206,12 @@ def _kept(ask: Check, terms: Terms, outcome: Outcome, now: int) -> Change[Negoti
         said=_said(ask, waiting.at, outcome.call),
         look_again=LookAgain(
             lambda _: False,
-            functools.partial(_is_being_ended, (ask.user,)),
+            functools.partial(is_being_ended, (ask.user,)),
             functools.partial(waking.settle, ask.user, ask.to, terms.offer_timeout_s, waking.done),
             ask.to,
             None,
         ),
     )
-
-
-def _look_again(ask: Check, relay: Relay, offer: WaitingOffer, expected: SessionId) -> LookAgain:
-    """Have an offer's users looked at once more.
-
-    Ending a session, or leaving a room, ends the negotiations stored at that moment. One stored just after
-    is missed. Nobody waits for this look: the offer goes out meanwhile, and if one of the two has gone, its
-    end comes after it. `expected` is the session of the target that the offer is for.
-    """
-    is_delivered = any(each.frame is None for each in relay.deliveries)
-    return LookAgain(
-        functools.partial(_is_wanted, ask, expected),
-        functools.partial(_is_being_ended, (ask.user, ask.to)),
-        functools.partial(still_wanted, ask, relay.call, offer, expected),
-        ask.to,
-        ask.digest if is_delivered else None,
-    )
-
-
-def _is_wanted(ask: Check, expected: SessionId, users: Mapping[UserId, User]) -> bool:
-    sender, target = users.get(ask.user), users.get(ask.to)
-    if sender is None or target is None:
-        return False
-    return sender.has_live(ask.session) and target.has_live(expected) and share_a_room(sender, target)
-
-
-def _is_being_ended(by: Iterable[UserId], users: Mapping[UserId, User]) -> bool:
-    those = (user for name in by if (user := users.get(name)) is not None)
-    return any(
-        isinstance(effect, EndCalls | EndCallsWithoutRoom) for user in those for effect in user.pending
-    )
-
-
-def still_wanted(
-    ask: Check,
-    call: CallId,
-    offer: WaitingOffer,
-    expected: SessionId,
-    stored: Negotiation | None,
-    users: Mapping[UserId, User],
-    facts: Facts,
-) -> Step[Negotiation]:
-    """End an offer if one of the two has gone while it was stored, or they share no room any more.
-
-    Who still has the session of the call is told, the target too: it has had the offer. It may have answered
-    already, by a process that did not know yet who has gone: so what ends is the `call`. See `_look_again`.
-    """
-    sender, target, current = users.get(ask.user), users.get(ask.to), stored or NOTHING
-    if current.offer_of(ask.user) != offer and current.call != (call or None):
-        return Change(Done())
-    if sender is None or not sender.has_live(ask.session):
-        end = endings.Ending(ask.user, ask.to, "disconnected", offer.generation, facts.now)
-    elif target is None or not target.has_live(expected):
-        end = endings.Ending(ask.to, ask.user, "disconnected", offer.generation, facts.now)
-    elif not share_a_room(sender, target):
-        end = endings.Ending(ask.to, ask.user, "left", offer.generation, facts.now, tell_user=True)
-    else:
-        return Change(Done())
-    return endings.ended(current, end, users, Done())
 
 
 def _outcome(
@@ -311,8 +254,8 @@ def _repeat(
     if waiting is None or waiting.digest != ask.digest:
         return Change(relay, said=said)
     timer = _timer(ask, terms, waiting, facts.now)
-    look_again = None if target is None else _look_again(ask, relay, waiting, known.session)
-    return Change(relay, timer=timer, said=said, look_again=look_again)
+    looks = None if target is None else look_again(ask, relay, waiting, known.session)
+    return Change(relay, timer=timer, said=said, look_again=looks)
 
 
 def _granting(relay: Relay, current: Negotiation, sender: UserId, now: int) -> Relay:

@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 import pytest
 
-from presence.rules import negotiation, signals
+from presence.rules import negotiation, second_look, signals
 from presence.rules.change import Change, Facts, Step
 from presence.rules.effects import CallEnded, HangUp
 from presence.rules.negotiated import NOTHING, Negotiation, WaitingOffer
@@ -51,7 +51,7 @@ def stored_offer() -> WaitingOffer:
 def looks_again(users: Users, pair: Negotiation | None = None, call: CallId = CALL) -> Step[Negotiation]:
     """Decide once more on an offer of Alice's, on what has become of the users since."""
     pair = waiting() if pair is None else pair
-    return signals.still_wanted(OFFER, call, stored_offer(), SESSIONS[BOB], pair, users, Facts(LATER))
+    return second_look.still_wanted(OFFER, call, stored_offer(), SESSIONS[BOB], pair, users, Facts(LATER))
 
 
 def over(who: UserId, reason: HangupReason, *told: UserId, pair: Negotiation | None = None) -> object:
