@@ -8,7 +8,7 @@ import contextlib
 import math
 import types
 from collections.abc import Callable, Generator, Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from presence.store import (
     MARKER_TTL_S,
@@ -19,6 +19,7 @@ from presence.store import (
     Record,
     StoreUnavailable,
 )
+from tieline.wire.partitions import FIRST, ONE, Partitions, unplaced
 
 Seconds = float
 
@@ -31,25 +32,37 @@ class _Stored(NamedTuple):
     leaves_marker: bool = False
 
 
+_APART: Final = 1_000
+"""Between the revisions with which partitions begin: those of two say nothing of each other."""
+
+
 class Revisions:
-    """Numbers what is stored, from 1."""
+    """Numbers what is stored, in each partition by itself; in the first from 1."""
 
-    def __init__(self) -> None:
-        self.last = 0
+    def __init__(self, partitions: Partitions = ONE) -> None:
+        self._partitions = partitions
+        self._last = [at * _APART for at in partitions]
 
-    def next(self) -> int:
+    def last(self, at: int = FIRST) -> int:
+        """Return the last one of a partition."""
+        return self._last[at]
+
+    def next(self, key: str) -> int:
         """Return the next one."""
-        self.last += 1
-        return self.last
+        at = self._partitions.of_key(key)
+        assert at is not None, f"a pattern: {key!r}"
+        self._last[at] += 1
+        return self._last[at]
 
 
 class FakeStore:
-    """See `presence.store.Store`. `clock` gives seconds."""
+    """See `presence.store.Store`, and where there are `partitions`, `CurrentStore`. `clock` gives seconds."""
 
-    def __init__(self, clock: Callable[[], Seconds]) -> None:
+    def __init__(self, clock: Callable[[], Seconds], partitions: Partitions = ONE) -> None:
+        self.partitions = partitions
         self._clock = clock
         self._stored: dict[str, _Stored] = {}
-        self._revisions = Revisions()
+        self._revisions = Revisions(partitions)
         self.watchers: list[Callable[[str, Record], None]] = []
         """Who is told of each record that is stored, in that order."""
         self.is_away = False
@@ -65,12 +78,30 @@ class FakeStore:
         return {
             name: stored.record
             for name, stored in self._stored.items()
-            if any(matches(name, key) for key in keys)
+            if any(self._covers(key, name) for key in keys)
         }
+
+    def _covers(self, pattern: str, name: str) -> bool:
+        """Whether a pattern, or a key, covers a key; what is placed in a partition covers none of others."""
+        if not matches(name, pattern) and not matches(name, unplaced(pattern)):
+            return False
+        at = None if pattern == ">" else self.partitions.of_key(pattern)
+        return at is None or self.partitions.of_key(name) == at
 
     async def read_dated(self, *keys: str) -> Dated:
         """See `DatedStore.read_dated`."""
-        return Dated(await self.read(*keys), self._revisions.last)
+        found = await self.read(*keys)
+        places = {key: self.partitions.of_key(key) for key in keys}
+        each = {key: self._revisions.last(at) for key, at in places.items() if at is not None}
+        return Dated(found, self._revisions.last(), each)
+
+    async def read_now(self, *keys: str) -> dict[str, Record]:
+        """See `CurrentStore.read_now`."""
+        return await self.read(*keys)
+
+    async def read_few_now(self, most: int, *keys: str) -> dict[str, Record] | None:
+        """See `CurrentStore.read_few_now`."""
+        return await self.read_few(most, *keys)
 
     async def read_few(self, most: int, *keys: str) -> dict[str, Record] | None:
         """See `ListedStore.read_few`."""
@@ -83,7 +114,7 @@ class FakeStore:
             return []
         await self._reach(patterns)
         self._expire()
-        return [name for name in self._stored if any(matches(name, pattern) for pattern in patterns)]
+        return [name for name in self._stored if any(self._covers(pattern, name) for pattern in patterns)]
 
     async def write(
         self, key: str, value: bytes, revision: int, ttl_s: float | None = None, *, confirm: bool = True
@@ -117,13 +148,14 @@ class FakeStore:
         self._expire()
         return {key: stored.record.value for key, stored in self._stored.items() if not stored.is_marker}
 
-    def last_revision(self) -> int:
-        """Return the revision of what was stored last, whatever has become of it."""
-        return self._revisions.last
+    def last_revision(self, at: int = FIRST) -> int:
+        """Return the revision of what was stored last in a partition, whatever has become of it."""
+        return self._revisions.last(at)
 
-    def newest(self) -> int:
-        """Return the newest revision of what is stored; 0: nothing is."""
-        return max((stored.record.revision for stored in self._stored.values()), default=0)
+    def newest(self, at: int = FIRST) -> int:
+        """Return the newest revision of what is stored in a partition; 0: nothing is."""
+        there = (each.record for key, each in self._stored.items() if self.partitions.of_key(key) == at)
+        return max((record.revision for record in there), default=0)
 
     def time_to_live(self, key: str) -> Seconds:
         """Return how long a key that is there has left; `math.inf`: it stays."""
@@ -162,7 +194,7 @@ class FakeStore:
         is_marker: bool = False,
         leaves_marker: bool = False,
     ) -> int:
-        record = Record(value, self._revisions.next())
+        record = Record(value, self._revisions.next(key))
         lifetime = ttl_s if ttl_s == math.inf else max(1, math.ceil(ttl_s))  # NATS counts whole seconds
         self._stored[key] = _Stored(record, self._clock() + lifetime, is_marker, leaves_marker)
         for watcher in self.watchers:

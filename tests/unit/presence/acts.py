@@ -5,19 +5,19 @@ are of version 0.1, do not say, and what they ask arrives a few seconds late at 
 """
 
 import functools
-from collections.abc import Awaitable
+import itertools
 from typing import Final, TypeVar
 
 import msgspec
 
-from gateway.client.numbering import Numbering
 from presence.rules.user import User
 from presence.service import OfNoUser
 from tests.unit.presence.cluster import ROOMS, USERS, Act, Cluster
+from tests.unit.presence.connections import Asked, Connection
 from tests.unit.presence.presence_process import PresenceProcess
 from tests.unit.presence.requests import opening
 from tieline.wire.digests import digest
-from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
+from tieline.wire.ids import ConnectionId, GatewayId, RoomId, UserId
 from tieline.wire.internal.answers import Done, Outdated, SessionGone
 from tieline.wire.internal.directions import PresenceRequest
 from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, RoomMembers
@@ -31,83 +31,12 @@ from tieline.wire.internal.sessions import (
     Regrant,
 )
 from tieline.wire.internal.signals import Check
-from tieline.wire.subjects import Keys, identifier
+from tieline.wire.subjects import Keys, identifier, token
 
 AskT = TypeVar("AskT", OpenSession, Register)
 
-LATE_S: Final = 6.0
-"""How late a request may arrive once more that does not say where it stands: gateways ask for 5 s."""
-
 LEASE_S: Final = 1e9
 """For how long gateways have their leases: they run out when the test says so."""
-
-
-class Asked:
-    """One request, and how often it was sent."""
-
-    def __init__(self, request: PresenceRequest, at: float, *, is_ordered: bool, is_sent_again: bool) -> None:
-        self.request = request
-        self.at = at
-        self.is_ordered = is_ordered
-        """It says where it stands among what its gateway and its connection ask."""
-        self.attempts = 1 if is_sent_again else 0
-        self.is_answered = False
-
-    def ask(self, process: PresenceProcess) -> Awaitable[object]:
-        """Send it once more."""
-        self.attempts += 1
-        return process.ask(self.request)
-
-    def may_arrive_late(self, now: float) -> bool:
-        """Whether a copy of it may be under way."""
-        if not self.is_ordered or isinstance(self.request, Check):
-            return now - self.at < LATE_S
-        return self.attempts > 1 or not self.is_answered
-
-
-class Connection:
-    """One connection of a client, as its gateway knows it."""
-
-    def __init__(self, ask: OpenSession, secret: str) -> None:
-        self.ask = ask
-        self.began = ask.asked
-        """As of which revision its session was asked to begin, as its client's token says."""
-        self.numbering = Numbering()
-        self.in_rooms: dict[RoomId, bool] = {}
-        """In which rooms its client knows to be, and not to be; of others it is not sure."""
-        self._changes = 0
-        self.session: SessionId = ask.session
-        """The one it asked for, or the one it has resumed."""
-        self.secret = secret
-        """By which its session may be resumed; empty: it may not."""
-        self.is_open = False
-        """The client knows that it has a session, and its gateway of no end."""
-        self.is_over = False
-
-    def end(self) -> None:
-        """Let the connection be over, whatever presence says of it from now on."""
-        self.is_open, self.is_over = False, True
-
-    def has_answer(self, reply: object) -> None:
-        """Let the gateway have the answer to the connection's beginning."""
-        match reply:
-            case Opened(session=session, rooms=rooms) if not self.is_over:
-                self.session, self.is_open = session, True
-                self.in_rooms = {room: room in rooms for room in ROOMS}
-            case SessionGone():
-                self.end()
-
-    def doubts(self, *rooms: RoomId) -> int:
-        """Let the client not be sure of rooms until it has an answer; returns by what that is known."""
-        for room in rooms:
-            self.in_rooms.pop(room, None)
-        self._changes += 1
-        return self._changes
-
-    def knows(self, change: int, room: RoomId, *, is_in: bool) -> None:
-        """Let the client know whether it is in a room, unless it has asked for something else since."""
-        if change == self._changes:
-            self.in_rooms[room] = is_in
 
 
 class Gateways:
@@ -170,6 +99,8 @@ class Gateways:
     ) -> Act:
         """Ask for a connection, in its order, something that may change in which rooms it is."""
         change = connection.doubts(*rooms)
+        if isinstance(request, Regrant) and request.in_call is not None:
+            connection.in_call = None
         if not self.in_order:
             return self._act(request, request.user)
         number = connection.numbering.next()
@@ -185,6 +116,8 @@ class Gateways:
                     connection.knows(change, room, is_in=True)
                 case LeaveRoom(room=room), Done():
                     connection.knows(change, room, is_in=False)
+                case Regrant(in_call=bool() as in_call), Done():
+                    connection.shows(change, in_call=in_call)
                 case Register(), SessionGone():
                     connection.end()
                     self._tell_end(connection)
@@ -193,20 +126,21 @@ class Gateways:
 
         return act._replace(answered=has_answer)
 
-    def _revision(self) -> int:
-        """Say which revision of the bucket the gateways know of: there is one from their leases on."""
-        return self._cluster.store.newest()
+    def _revision(self, user: UserId) -> int:
+        """Say which revision of a user's partition gateways know of: there is one from their leases on."""
+        partitions = self._cluster.store.partitions
+        return self._cluster.store.newest(partitions.of(token(user)))
 
     def _as_of_now(self, request: AskT) -> AskT:
         """Say as of when something is asked, if gateways say that."""
         if not self.in_order:
             return request
-        return msgspec.structs.replace(request, asked=self._revision())
+        return msgspec.structs.replace(request, asked=self._revision(request.user))
 
     async def take_leases(self) -> None:
         """Let each gateway that reaches presence have its lease."""
-        for name in self.names:
-            key = Keys.lease_timer(GatewayId(name))
+        for name, at in itertools.product(self.names, self._cluster.store.partitions):
+            key = Keys.lease_timer(GatewayId(name), at)
             found = await self._cluster.store.read(key)
             if GatewayId(name) not in self.silent and (key not in found or not found[key].value):
                 await self._cluster.store.put(key, b"run", LEASE_S)
@@ -215,7 +149,7 @@ class Gateways:
         """Begin a connection with a session of its own."""
         number = len(self.connections) + 1
         secret = f"secret {number}" if resumable else ""
-        ask = opening(user, *rooms, number=number, gateway=gateway, secret=secret)
+        ask = self._placed(opening(user, *rooms, number=number, gateway=gateway, secret=secret))
         return self._begin(self._in_order(ask), secret)
 
     def resume(self, user: UserId, gateway: str, granted: tuple[RoomId, ...] | None) -> Act | None:
@@ -224,13 +158,21 @@ class Gateways:
         if not earlier:
             return None
         number, secret = len(self.connections) + 1, earlier[-1].secret
-        ask = opening(user, number=number, gateway=gateway, secret=secret, resume=secret, granted=granted)
+        ask = self._placed(
+            opening(user, number=number, gateway=gateway, secret=secret, resume=secret, granted=granted)
+        )
         began = earlier[-1].began
         if self.in_order:
             ask = msgspec.structs.replace(ask, resume_asked=began)
         act = self._begin(self._in_order(ask), secret)
         self.connections[-1].began = began
         return act
+
+    def _placed(self, ask: OpenSession) -> OpenSession:
+        """Name the session so that it lies in the partition of its user, where there are several."""
+        names = itertools.chain((ask.session,), (f"{ask.session}-{number}" for number in itertools.count()))
+        session = self._cluster.store.partitions.session_for(token(ask.user), lambda: next(names))
+        return msgspec.structs.replace(ask, session=session, hears=self._cluster.hears_logs)
 
     def _in_order(self, ask: OpenSession) -> OpenSession:
         return self._as_of_now(msgspec.structs.replace(ask, names_connection=self.in_order))
@@ -295,6 +237,11 @@ class Gateways:
         ask = Regrant(connection.ask.user, connection.session, voice, granted, ())
         return self._numbered(connection, ask, *ROOMS)
 
+    def status(self, connection: Connection, *, in_call: bool) -> Act:
+        """Let a client say whether it is in a call."""
+        ask = Regrant(connection.ask.user, connection.session, True, None, (), in_call=in_call)
+        return self._numbered(connection, ask)
+
     def register(self, connection: Connection, known: User | None) -> Act:
         """Say again that a session lives here, with the rooms in which it was last."""
         ask = connection.ask
@@ -308,6 +255,8 @@ class Gateways:
             rooms,
             ask.secret,
             names_connection=self.in_order,
+            in_call=bool(connection.in_call),
+            hears=self._cluster.hears_logs,
         )
         act = self._numbered(connection, self._as_of_now(request), *ROOMS)
         if self.in_order:
@@ -376,10 +325,12 @@ class Gateways:
 
     async def lease_runs_out(self, gateway: GatewayId) -> Act:
         """Let a gateway not have kept its lease."""
-        before = await self._cluster.store.put(Keys.lease_timer(gateway), b"", 600)
+        store = self._cluster.store
+        before = {at: await store.put(Keys.lease_timer(gateway, at), b"", 600) for at in store.partitions}
 
-        def run_out(process: PresenceProcess) -> Awaitable[object]:
-            return process.gateways.lease_ran_out(gateway, before)
+        async def run_out(process: PresenceProcess) -> None:
+            for at, revision in before.items():
+                await process.gateways.lease_ran_out(gateway, revision, at)
 
         return Act(frozenset(USERS), run_out, is_repeated=True)
 

@@ -23,6 +23,7 @@ from tieline.wire.internal.directions import PresenceRequest
 from tieline.wire.internal.rooms import JoinRoom, RoomMembers
 from tieline.wire.internal.sessions import Regrant
 from tieline.wire.internal.signals import Check
+from tieline.wire.partitions import ONE, Partitions
 from tieline.wire.subjects import users_of_pair
 
 ALICE, BOB, CAROL = USERS = (UserId("alice"), UserId("bob"), UserId("carol"))
@@ -58,26 +59,33 @@ class Result(NamedTuple):
 class Cluster:
     """The processes, and what the clients of the system know."""
 
-    def __init__(self, max_members: int, most_waited_for: int = ENDED_AT_ONCE) -> None:
+    def __init__(
+        self, max_members: int, most_waited_for: int = ENDED_AT_ONCE, partitions: Partitions = ONE
+    ) -> None:
         self.max_members = max_members
         self.most_waited_for = most_waited_for
-        self.witness = PresenceProcess(max_members=max_members)
+        self.witness = PresenceProcess(max_members=max_members, partitions=partitions)
         """A process that is only looked through, and never dies."""
         self.clock = self.witness.clock
         self.store = self.witness.store
         self.observers = Observers(self.witness.recorder.sent, self.clock)
+        self.hears_logs = partitions.number > 1
+        """Gateways hear the logs of rooms, and clients are not told of changes one by one. Those of version
+        0.1, which do not, know no partitions."""
         self.processes = [self.another() for _ in range(PROCESSES)]
         self._signals: set[Check] = set()
         """Those that were tried before."""
 
     def another(self) -> PresenceProcess:
         """Start a process beside the others."""
-        return PresenceProcess(
+        process = PresenceProcess(
             max_members=self.max_members,
             beside=self.witness,
             most_waited_for=self.most_waited_for,
             watches=True,
         )
+        process.do_all_hear = self.hears_logs
+        return process
 
     async def carry_out(
         self,

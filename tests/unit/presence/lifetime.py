@@ -20,6 +20,7 @@ from tieline.runtime.requests import NoAnswer
 from tieline.wire import jetstream_headers
 from tieline.wire.ids import RoomId, UserId
 from tieline.wire.internal.rooms import RoomChange
+from tieline.wire.partitions import ONE, Partitions
 from tieline.wire.subjects import Keys
 
 
@@ -68,8 +69,14 @@ class Sent(NamedTuple):
 class MortalStore(FakeStore):
     """A store as one process sees it, alone or beside others."""
 
-    def __init__(self, life: Life, clock: "Clock", beside: "MortalStore | None" = None) -> None:
-        super().__init__(clock.seconds)
+    def __init__(
+        self,
+        life: Life,
+        clock: "Clock",
+        beside: "MortalStore | None" = None,
+        partitions: Partitions = ONE,
+    ) -> None:
+        super().__init__(clock.seconds, partitions if beside is None else beside.partitions)
         self._life = life
         if beside is not None:
             self._stored, self._revisions = beside._stored, beside._revisions
@@ -203,16 +210,19 @@ class Watch:
     def begin(self) -> None:
         """Watch from now on: what was on its way is lost with the watch before."""
         self.end()
-        self._memory.prepare_watch()
+        for at in self._store.partitions:
+            self._memory.prepare_watch(at)
         self._store.watchers.append(self._on_change)
-        self._memory.begin_watch(self._store.last_revision())
+        for at in self._store.partitions:
+            self._memory.begin_watch(self._store.last_revision(at), at)
 
     def end(self) -> None:
         """Watch no more."""
         self._coming.clear()
         if self._on_change in self._store.watchers:
             self._store.watchers.remove(self._on_change)
-        self._memory.end_watch()
+        for at in self._store.partitions:
+            self._memory.end_watch(at)
 
     def _on_change(self, key: str, record: Record) -> None:
         if matches(key, Keys.users()):
@@ -224,7 +234,9 @@ class Watch:
         """Hear of all that is on its way."""
         coming, self._coming = self._coming, []
         for key, record in coming:
-            self._memory.changed(key, record)
+            at = self._store.partitions.of_key(key)
+            assert at is not None  # that is for patterns
+            self._memory.changed(key, record, at)
 
 
 class FakeRoomLog:

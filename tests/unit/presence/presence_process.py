@@ -54,6 +54,7 @@ from tieline.wire.internal.directions import PresenceReply, PresenceRequest
 from tieline.wire.internal.rooms import JoinRoom, LeaveRoom
 from tieline.wire.internal.sessions import EndSession, Opened, OpenSession, Regrant
 from tieline.wire.internal.signals import Check
+from tieline.wire.partitions import ONE, Partitions
 from tieline.wire.subjects import Keys, Subjects, identifier
 
 SUBJECTS: Final = Subjects("tieline")
@@ -78,10 +79,12 @@ class PresenceProcess:
         watches: bool = False,
         judge: str = "",
         wake_window_s: float = 0.0,
+        partitions: Partitions = ONE,
     ) -> None:
         """Make one; `watches`: it hears of each change of a user, and so keeps users.
 
-        `judge` is what its verdicts name it. For `wake_window_s` it keeps offers to who is not there.
+        `judge` is what its verdicts name it. For `wake_window_s` it keeps offers to who is not there. What is
+        stored is in so many partitions, or in those of the one `beside` it.
         """
         self._wake_window_s = wake_window_s
         self._judge = judge
@@ -93,8 +96,9 @@ class PresenceProcess:
         self.do_all_hear = False
         """Whether all gateways hear the logs of rooms; else members are told one by one, too."""
         self.clock: Clock = Clock() if beside is None else beside.clock
-        self.store: MortalStore = MortalStore(self.life, self.clock, None if beside is None else beside.store)
-        self.memory = Memory(lambda: 0.0)
+        stored = None if beside is None else beside.store
+        self.store: MortalStore = MortalStore(self.life, self.clock, stored, partitions)
+        self.memory = Memory(lambda: 0.0, partitions=self.store.partitions)
         self.watch = Watch(self.store, self.memory) if watches else None
         self.recorder: Recorder = Recorder(self.life, None if beside is None else beside.recorder)
         self.log: FakeRoomLog = FakeRoomLog(self.life, None if beside is None else beside.log)
@@ -116,7 +120,8 @@ class PresenceProcess:
         return self
 
     def _furnish(self, store: ListedStore, log: RoomLog, count: Count = uncounted) -> None:
-        records = self.records = Records(store, OFFLINE_RETENTION_S, self.memory)
+        places = self.store.partitions
+        records = self.records = Records(store, OFFLINE_RETENTION_S, self.memory, places, self.store)
         rosters = self.rosters = Rosters(records, self._max_members, count)
         listeners = Listeners(store, self.clock)
         announcer = Announcer(self.recorder, SUBJECTS)

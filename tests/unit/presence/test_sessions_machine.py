@@ -2,7 +2,8 @@
 
 Connections come, are lost, resumed, replaced and closed; rooms are joined and left; calls are made; gateways
 die, or seem to; timers fire; requests come late and twice, and several at once. What gateways of version 0.1
-ask comes some seconds late; what says where it stands, after any time.
+ask comes some seconds late; what says where it stands, after any time. What is stored is in one partition or
+in four, each with revisions of its own.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ from tests.unit.presence.consistency import Consistency
 from tieline.wire.ids import GatewayId, RoomId, UserId
 from tieline.wire.internal.sessions import OpenSession
 from tieline.wire.internal.signals import Check
+from tieline.wire.partitions import Partitions
 
 KINDS: Final = (
     "connect",
@@ -36,6 +38,7 @@ KINDS: Final = (
     "leave",
     "leave",
     "regrant",
+    "status",
     "offer",
     "offer",
     "answer",
@@ -89,6 +92,7 @@ class Sessions(RuleBasedStateMachine):
         resumable=st.booleans(),
         in_order=st.sampled_from((True, True, False)),
         calls=st.sets(st.sampled_from(USERS)),
+        partitions=st.sampled_from((1, 1, 4)),
     )
     def begin(
         self,
@@ -97,10 +101,11 @@ class Sessions(RuleBasedStateMachine):
         resumable: bool,
         in_order: bool,
         calls: set[UserId],
+        partitions: int = 1,
     ) -> None:
         """Let everybody connect, and some of them call others."""
         self._runner = asyncio.Runner()
-        self.cluster = Cluster(max_members, most_waited_for)
+        self.cluster = Cluster(max_members, most_waited_for, Partitions(partitions))
         self.gateways = Gateways(self.cluster, in_order=in_order)
         self._run(self.gateways.take_leases())
         self.consistency = Consistency(self.cluster, self.gateways)
@@ -167,6 +172,8 @@ class Sessions(RuleBasedStateMachine):
                 return gateways.leave(connection, wish.rooms[0] if wish.rooms else ROOMS[0])
             case "regrant":
                 return gateways.regrant(connection, granted, voice=wish.is_sure)
+            case "status":
+                return gateways.status(connection, in_call=wish.is_sure)
             case _ if wish.other != user:
                 cmd = {"offer": "OFFER", "answer": "ANSWER"}.get(wish.kind, "HANGUP")
                 return gateways.signal(connection, wish.other, cmd)
