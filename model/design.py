@@ -26,6 +26,9 @@ class Design(NamedTuple):
     """When a router answers."""
     writes: Literal["compare and set", "blind holds"] = "compare and set"
     """How presence writes a pair that holds one more candidate."""
+    remembers: Literal["for writes", "also for refusals", "also for deliveries"] = "for writes"
+    """For what a presence may judge by a pair as any process once had it, or a replica still has: for what it
+    then writes, which finds out; or also to refuse; or also to have something delivered."""
     tells: Literal["again when retried", "once written"] = "again when retried"
     """When presence tells routers to drop their grants after a hangup; it may die after the write."""
     repeats_released: bool = True

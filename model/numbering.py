@@ -46,6 +46,7 @@ COMMANDS: Final = {
     "answer": "WEBRTC_ANSWER",
     "candidate": "WEBRTC_ICE_CANDIDATE",
     "hangup": "WEBRTC_HANGUP",
+    "info": "WEBRTC_INFO",
 }
 
 
@@ -71,6 +72,11 @@ class Frame(NamedTuple):
     def is_candidate(self) -> bool:
         """Whether routers may relay it on a grant."""
         return self.check.cmd == COMMANDS["candidate"]
+
+    @property
+    def is_remembered(self) -> bool:
+        """Whether presence knows a retry; of candidates that pass, and of INFOs, nothing is written."""
+        return self.check.cmd not in (COMMANDS["candidate"], COMMANDS["info"])
 
     @property
     def ends(self) -> bool:
@@ -280,7 +286,6 @@ def _session(name: str) -> SessionId:
 
 
 def _online(name: str) -> User:
-    session = Session(
-        _session(name), GatewayId("gateway"), ConnectionId("connection"), SecretHash(b"secret"), "online"
-    )
+    connected = GatewayId("gateway"), ConnectionId("connection")
+    session = Session(_session(name), *connected, SecretHash(b"secret"), "online", tells=True)
     return User((session,), voice=True, rooms={RoomId("room"): Membership(NOW, 1)})

@@ -15,6 +15,7 @@ from model.scenario import (
     SERIES,
     TWO_FRAMES,
     TWO_SENDERS,
+    WORDS,
     Scenario,
 )
 from model.system import Ills
@@ -63,6 +64,8 @@ PROOFS: Final[dict[str, Run | Late]] = {
     **_proofs("another call", ANOTHER_CALL),
     **_proofs("cancelled call", CANCELLED),
     **_proofs("called again", CALLED_AGAIN),
+    "words of a call, one crash, one lost connection": Run(WORDS, CRASH_AND_LOSS),
+    "words of a call, one crash, one hasty retry": Run(WORDS, CRASH_AND_HASTE),
     "late answer, one crash, one lost connection": Run(LATE_ANSWER, CRASH_AND_LOSS),
     "late answer, one crash, one hasty retry": Run(LATE_ANSWER, CRASH_AND_HASTE),
     "late hangup, one crash, one lost connection": Run(LATE_HANGUP, CRASH_AND_LOSS),
@@ -87,6 +90,10 @@ PLANTED: Final[dict[str, Run | Late]] = {
     "silent-after-the-end": Run(CANCELLED, CRASH, Design(repeats="while it lasts"), "never receives"),
     "late-answer-taken": Run(LATE_ANSWER, NO_ILLS, Design(names_calls=False), "answer2 is refused"),
     "late-hangup-taken": Run(LATE_HANGUP, NO_ILLS, Design(names_calls=False), "answer is refused"),
+    "refused-by-memory": Run(CALL, NO_ILLS, Design(remembers="also for refusals"), "answer is refused"),
+    "delivered-by-memory": Run(
+        ANOTHER_CALL, NO_ILLS, Design(remembers="also for deliveries"), "before the exchange"
+    ),
     "changes-told-once": Run(ANOTHER_CALL, CRASH, Design(tells="once written"), "before the exchange"),
     **LATE_PLANTED,
 }

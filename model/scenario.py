@@ -150,6 +150,21 @@ CALLED_AGAIN: Final = Scenario(
     offered=(("adam", "ruth"),),
 )
 
+WORDS: Final = Scenario(
+    "words of a call: what each says of its end races the answer and the hangup",
+    messages=(
+        Message("adam", "ruth", "info"),
+        Message("adam", "ruth", "hangup"),
+        Message("ruth", "adam", "answer", outcome="may be refused"),
+        Message("ruth", "adam", "candidate", exchange="ruth's answer", outcome="may be dropped"),
+        Message("ruth", "adam", "info", outcome="may be refused"),
+    ),
+    order=(("adam's info", "adam's hangup"), ("ruth's answer", "ruth's candidate", "ruth's info")),
+    gateways=("adam", "ruth"),
+    may_lose="ruth",
+    offered=(("adam", "ruth"),),
+)
+
 LATE_ANSWER: Final = Scenario(
     "a cancelled call, and another: a late answer names the first call",
     messages=(

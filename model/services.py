@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable, Iterator
 from itertools import product
-from typing import Literal, NamedTuple
 
 from model.numbering import Numbering
 from model.side import (
     UNREAD,
     Ask,
+    Move,
     Side,
     Task,
+    answered,
     fates,
     replaced,
     subsets,
@@ -18,17 +19,6 @@ from model.side import (
     with_tasks,
     without,
 )
-
-
-class Move(NamedTuple):
-    """One step of routers and presences. What it does to a client is named, not done."""
-
-    label: str
-    after: Side
-    kind: Literal["inside", "store", "push", "answer", "refuse"] = "inside"
-    frame: int = -1
-    """What is stored or pushed, or answered."""
-    fault: str = ""
 
 
 class Services:
@@ -41,6 +31,7 @@ class Services:
         self._at_once = numbering.design.publishes == "all at once"
         self._tells_again = numbering.design.tells == "again when retried"
         self._acks_early = numbering.design.acks == "when judged"
+        self._remembers = numbering.design.remembers
 
     def asked(self, side: Side, frame: int) -> Side:
         """Let a gateway's request reach a router, and the router's question a presence."""
@@ -122,7 +113,7 @@ class Services:
             yield self._publishing(side, index, place)
         if task.is_awaited and (not task.todo or self._acks_early):
             label = f"the sender of {name} gets its ack"
-            yield Move(label, self._answered(side, task.frame), "answer", task.frame)
+            yield Move(label, answered(side, task.frame), "answer", task.frame)
         elif task.is_awaited:
             yield from self._partly(side, task)
 
@@ -137,7 +128,7 @@ class Services:
                 continue  # what precedes the series is not all published, or one of these is not
             first = self._numbering.together[parts[:count]]
             label = f"the sender of {self._name(task.frame)} gets {count} of its acks"
-            yield Move(label, self._answered(side, task.frame), "answer", first)
+            yield Move(label, answered(side, task.frame), "answer", first)
 
     def _publishing(self, side: Side, index: int, place: int) -> Move:
         """Let a router publish one of the frames that it has to."""
@@ -202,36 +193,49 @@ class Services:
             yield self._told(self._after_change(side, task.frame), index, others, ask.pair, label)
             return
         if ask.pair == UNREAD:
-            verdict = self._numbering.judge(side.pair, task.frame)
-            label = f"a presence reads the pair for {name}"
-            if verdict.refused:
-                yield self._refused(side, index, others, f"{label}, and refuses it")
-            elif verdict.writes < 0:
-                before = self._after_change(side, task.frame) if self._tells_again else side
-                yield self._told(before, index, others, side.pair, f"{label}, and says how to deliver it")
-            else:
-                asks = tuple(sorted((*others, Ask(side.pair))))
-                yield Move(label, replaced(side, index, task._replace(asks=asks)))
+            yield from self._judging(side, index, others, side.pair, f"a presence reads the pair for {name}")
+            for past in side.past:
+                verdict = self._numbering.judge(past, task.frame)
+                believed = "also for refusals" if verdict.refused else "also for deliveries"
+                if verdict.writes < 0 and self._remembers == believed:
+                    label = f"a presence remembers the pair for {name}"
+                    yield from self._judging(side, index, others, past, label)
             return
         label, written = self._write(side, task.frame, ask)
         outcome = Ask(ask.pair, is_written=True) if written is not side else Ask()
         asks = tuple(sorted((*others, outcome)))
         yield Move(label, replaced(written, index, task._replace(asks=asks)))
 
+    def _judging(
+        self, side: Side, index: int, others: tuple[Ask, ...], pair: int, label: str
+    ) -> Iterator[Move]:
+        """Let a presence judge by a pair that it has read, or remembers."""
+        task = side.tasks[index]
+        verdict = self._numbering.judge(pair, task.frame)
+        if verdict.refused:
+            yield self._refused(side, index, others, f"{label}, and refuses it")
+        elif verdict.writes < 0:
+            before = self._after_change(side, task.frame) if self._tells_again else side
+            yield self._told(before, index, others, pair, f"{label}, and says how to deliver it")
+        else:
+            asks = tuple(sorted((*others, Ask(pair))))
+            yield Move(label, replaced(side, index, task._replace(asks=asks)))
+
     def _refused(self, side: Side, index: int, others: tuple[Ask, ...], label: str) -> Move:
-        """Let the sender learn that its frame is refused, if it still wants to know."""
+        """Let the sender learn that its frame is refused, if it still wants to know.
+
+        Of what presence remembers nothing the router asks the mailbox: what that has was not refused before.
+        """
         task = side.tasks[index]
         frame = self._numbering.frames[task.frame]
         after = with_tasks(side, side.tasks[:index] + side.tasks[index + 1 :])
         after = with_strays(after, self._going_on(task.frame, others))
         if not task.is_awaited:
             return Move(label, after)
+        if not frame.is_remembered and all(part in side.stored for part in frame.parts):
+            return Move(f"{label}, but the mailbox has it", answered(after, task.frame), "answer", task.frame)
         fault = f"{frame.name} is refused" if frame.outcome == "arrives" else ""
-        return Move(label, self._answered(after, task.frame), "refuse", task.frame, fault=fault)
-
-    def _answered(self, side: Side, frame: int) -> Side:
-        tasks = (task._replace(is_awaited=False) if task.frame == frame else task for task in side.tasks)
-        return with_tasks(side, tasks)
+        return Move(label, answered(after, task.frame), "refuse", task.frame, fault=fault)
 
     def _write(self, side: Side, frame: int, ask: Ask) -> tuple[str, Side]:
         """Commit what was judged; the side itself if somebody else has written since the pair was read."""
@@ -240,7 +244,8 @@ class Services:
         if ask.pair != side.pair and not (self._blind and is_hold):
             return f"the presence of {name} loses the race", side
         what = "holds" if is_hold else "commits"
-        return f"the presence of {name} {what} it", side._replace(pair=verdict.writes)
+        past = () if self._remembers == "for writes" else tuple(sorted({*side.past, side.pair}))
+        return f"the presence of {name} {what} it", side._replace(pair=verdict.writes, past=past)
 
     def _after_change(self, side: Side, frame: int) -> Side:
         """After a hangup, let routers drop their grants, also those that are only about to be noted.

@@ -7,7 +7,7 @@ for any frame may come to that router. Pure.
 
 from collections.abc import Iterable, Iterator
 from itertools import product
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, Literal, NamedTuple, TypeVar
 
 UNREAD: Final = -1
 
@@ -50,6 +50,20 @@ class Side(NamedTuple):
     """Frames that are in a mailbox: to publish them again changes nothing."""
     grants: tuple[tuple[int, tuple[int, ...]], ...] = ()
     """Senders, and those of their frames that are answered as held."""
+    past: tuple[int, ...] = ()
+    """What the pair was before, where a presence may judge by that. Where it may not, nothing is noted here:
+    what would be written loses the race, and what would not is read."""
+
+
+class Move(NamedTuple):
+    """One step of routers and presences. What it does to a client is named, not done."""
+
+    label: str
+    after: Side
+    kind: Literal["inside", "store", "push", "answer", "refuse"] = "inside"
+    frame: int = -1
+    """What is stored or pushed, or answered."""
+    fault: str = ""
 
 
 def fates(task: Task) -> Iterator[tuple[Task | None, tuple[Ask, ...]]]:
@@ -74,6 +88,12 @@ def subsets(items: tuple[T, ...]) -> list[tuple[T, ...]]:
         tuple(item for item, is_kept in zip(items, kept, strict=True) if is_kept)
         for kept in product((True, False), repeat=len(items))
     ]
+
+
+def answered(side: Side, frame: int) -> Side:
+    """Let nobody wait any more for what comes of a frame."""
+    tasks = (task._replace(is_awaited=False) if task.frame == frame else task for task in side.tasks)
+    return with_tasks(side, tasks)
 
 
 def without(asks: tuple[Ask, ...], ask: Ask) -> tuple[Ask, ...]:
