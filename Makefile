@@ -10,7 +10,7 @@ PORT ?= 8080
 SOCKETIO := bench/socketio/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help install image audit run example unit test test-inside test-unit test-broker test-system test-partitions test-outside test-attacks soak attack flaky check bench bench-guard bench-curves bench-attacks lock dashboards asyncapi pictures k8s-tools
+.PHONY: help install image audit run example unit test test-inside test-unit test-broker test-system test-partitions test-browser test-outside test-attacks soak attack flaky check bench bench-guard bench-curves bench-attacks lock dashboards asyncapi pictures k8s-tools
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -83,10 +83,10 @@ example: install ## a chat's backend with calls, and the whole system beneath it
 unit: install ## the tests that need no broker and no process: a minute of CPU
 	$(PYTHON) -m pytest tests/unit -q --hypothesis-profile=quick
 
-# Every test, two of five parts side by side at each time: most tests wait more than they work. The attacks come after
-# them, by themselves. The output of each part comes when it is done.
+# Every test, three of six parts side by side at each time, the longest first: most tests wait more than they work. The
+# attacks come after them, by themselves. The output of each part comes when it is done.
 test: install ## every test
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-system test-outside test-inside test-partitions
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-browser test-system test-outside test-inside test-partitions
 	@$(MAKE) --no-print-directory test-attacks
 
 # Where the time goes is listed in CI.
@@ -121,8 +121,12 @@ test-partitions: install
 	$(PYTHON) -m pytest $(PARTITIONED) --partitions 4 $(SLOWEST) -p no:cacheprovider
 	$(PYTHON) -m pytest $(IN_ANY_PARTITIONS) --partitions 4 --one-in $(SHARE) --share-seed $(SHARE_SEED) $(SLOWEST) -p no:cacheprovider
 
-# Everything else: the model, faults, fuzzing, browsers, containers, Prometheus, Kubernetes.
-OUTSIDE = $(filter-out $(INSIDE) tests/system tests/attacks tests/support tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
+# What wants Chromium and Firefox, with real calls.
+test-browser: install
+	$(PYTHON) -m pytest tests/browser $(SLOWEST) -p no:cacheprovider
+
+# Everything else: the model, faults, fuzzing, containers, Prometheus, Kubernetes.
+OUTSIDE = $(filter-out $(INSIDE) tests/system tests/browser tests/attacks tests/support tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 test-outside: install
 	$(PYTHON) -m pytest $(OUTSIDE) $(SLOWEST) -p no:cacheprovider
 
