@@ -27,6 +27,8 @@ class Caller(NamedTuple):
     name: str
     """As logs call it: the name of the key, or the `sub` of a token."""
     scopes: tuple[str, ...]
+    until: float | None = None
+    """When a token ends, in Unix seconds; None: a key does not."""
 
 
 class Key(NamedTuple):

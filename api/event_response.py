@@ -6,8 +6,7 @@ told so, behind what it has not read yet, and is cut off.
 
 import asyncio
 import contextlib
-from collections.abc import Callable
-from typing import Final, cast
+from typing import Final
 
 from litestar.response.base import ASGIResponse
 from litestar.types import HTTPResponseBodyEvent, Receive, Scope, Send
@@ -83,9 +82,9 @@ class EventResponse(ASGIResponse):
 
 def _let_past(scope: Scope) -> None:
     """Have the connection write what comes, if it waits for its reader."""
-    extensions = scope.get("extensions") or {}
-    if LET_PAST in extensions:
-        cast("Callable[[], None]", extensions[LET_PAST][DO])()
+    let_past = (scope.get("extensions") or {}).get(LET_PAST, {}).get(DO)
+    if callable(let_past):
+        let_past()
 
 
 def _body(piece: bytes, *, is_last: bool = False) -> HTTPResponseBodyEvent:

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator
 from typing import Final, Literal, Protocol
 
 from tieline import metrics
-from tieline.event_stream import News, Read
+from tieline.event_stream import LAG_S, MOST_LOST, ROUND_S, News, Read
 from tieline.webhook_bucket import Unavailable
 from tieline.wire import cloud_events, server_sent
 from tieline.wire.server_sent import EndReason
@@ -20,20 +20,11 @@ HEARTBEAT_S: Final = 10.0
 """Between two words to a caller to whom there is nothing to tell: balancers mostly close what is silent for
 60 s, and it has a place that is not too old when its connection is lost."""
 
-ROUND_S: Final = 5.0
-"""How long nothing is looked for if nothing is said to be new: a word of the stream may be lost."""
-
-LAG_S: Final = 0.02
-"""Between two looks for what the stream is said to have: a replica may lag."""
-
 RETRY_S: Final = 1.0
 """Between attempts when the stream does not answer."""
 
 AWAY_S: Final = 10.0
 """After so long without an answer a caller is told to ask again, and then why it is not answered."""
-
-MOST_LOST: Final = 1_000_000_000
-"""More events than any stream has room for: it was lost whole, and numbers its events by the time since."""
 
 
 class Source(Protocol):
@@ -71,13 +62,20 @@ class Follower:
         self.why: EndReason | Literal["gone"] = "gone"
         """Why it ends; the caller may go by itself at any time."""
         self.ended = asyncio.Event()
-        """The process is about to end."""
+        """The last word is to be said: the process is about to end, or may tell this caller nothing more."""
+        self._ends_because: EndReason = "stopping"
 
     def __enter__(self) -> "Follower":
         return self
 
     def __exit__(self, *_: object) -> None:
         self._following.leave(self)
+
+    def end(self, reason: EndReason) -> None:
+        """Have the last word said."""
+        if not self.ended.is_set():
+            self._ends_because = reason
+            self.ended.set()
 
     async def frames(self) -> AsyncGenerator[bytes, None]:
         """Give what is to be sent, piece by piece; the last one says why it ends."""
@@ -106,7 +104,7 @@ class Follower:
             elif not read:
                 await self._news(spoken_at + self._following.heartbeat_s - loop.time())
         self.told = self.place
-        yield self.last_word("stopping")
+        yield self.last_word(self._ends_because)
 
     def last_word(self, reason: EndReason) -> bytes:
         """Say that the stream ends, and from where to go on."""
@@ -170,15 +168,16 @@ class Following:
         self._tasks = tasks
         self.heartbeat_s = heartbeat_s
         self.away_s = away_s
-        self._followers: set[Follower] = set()
+        self._followers: dict[Follower, asyncio.TimerHandle | None] = {}
+        """Each with what ends it when it may follow no longer; None: nothing does."""
         self._readings: dict[int, asyncio.Task[list[Read] | Unavailable]] = {}
         self._is_ended = False
 
     def __len__(self) -> int:
         return len(self._followers)
 
-    async def begin(self, after: int | None, user: str, room: str) -> Follower:
-        """Let somebody follow from behind a place; None: from now on.
+    async def begin(self, after: int | None, user: str, room: str, for_s: float | None = None) -> Follower:
+        """Let somebody follow from behind a place, None: from now on; and for so long, None: for good.
 
         Raises:
             Full: no more may.
@@ -189,7 +188,10 @@ class Following:
         last = await self._source.begin()
         self._demand_room()
         follower = Follower(self, last if after is None else min(after, last), user, room)
-        self._followers.add(follower)
+        ending = None
+        if for_s is not None:
+            ending = asyncio.get_running_loop().call_later(max(0.0, for_s), follower.end, "expired")
+        self._followers[follower] = ending
         metrics.API_EVENT_STREAMS.set(len(self._followers))
         return follower
 
@@ -199,7 +201,8 @@ class Following:
 
     def leave(self, follower: Follower) -> None:
         """Give the place of one to another one."""
-        self._followers.discard(follower)
+        if ending := self._followers.pop(follower, None):
+            ending.cancel()
         metrics.API_EVENT_STREAMS.set(len(self._followers))
         metrics.API_EVENT_STREAMS_ENDED.labels(follower.why).inc()
 
@@ -224,4 +227,4 @@ class Following:
         """Tell all that it ends, and let nobody begin any more."""
         self._is_ended = True
         for follower in self._followers:
-            follower.ended.set()
+            follower.end("stopping")

@@ -109,9 +109,11 @@ class Named(NamedTuple):
 def named(request: Ask, key: str | None) -> Named:
     """Call a change after the caller and the key that it says; one without a key is called anything.
 
-    So the keys of two callers are two.
+    So the keys of two callers are two, those of a key's caller and of a token that names the same among them.
     """
     if key is None:
         return Named(secrets.token_hex(16), UNNAMED_KEPT_S)
-    words = f"{request.user.name}\n{key}"
+    caller = request.user
+    kind = "" if caller.until is None else "token\n"  # no name of a key, and no key, has a line end
+    words = f"{kind}{caller.name}\n{key}"
     return Named(hashlib.blake2b(words.encode(), digest_size=16).hexdigest(), KEPT_S)

@@ -56,4 +56,4 @@ class SignedTokens:
         scopes = tuple(words.split())
         if not now < end <= now + LONGEST_LIFE_S or not name or unknown_scopes(scopes):
             return None
-        return Caller(name, scopes)
+        return Caller(name, scopes, end)

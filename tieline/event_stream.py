@@ -28,15 +28,27 @@ AT_ONCE: Final = 256
 MAX_BYTES: Final = 1_048_576
 """Of one reading: an event has some 500 bytes."""
 
-LAG_S: Final = 0.02
-"""Between two looks at what a replica does not have yet."""
+ROUND_S: Final = 5.0
+"""How long nothing is looked for if nothing is said to be new: a word of the stream may be lost."""
 
-MAX_LOOKS: Final = 50
-"""Looks before it is left to the next news, or the next round."""
+LAG_S: Final = 0.02
+"""Between two looks for what the stream is said to have: a replica may lag."""
+
+MOST_LOST: Final = 1_000_000_000
+"""More events than any stream has room for: it was lost whole, and numbers its events by the time since."""
 
 
 class NoStream(Unavailable):
     """There is no stream of events: `TIELINE_EVENTS` of presence is off."""
+
+
+class Span(NamedTuple):
+    """Which places a stream has."""
+
+    first: int
+    """Of the oldest event that it keeps, or of the next one, if it keeps none."""
+    last: int
+    """Of the newest event that it has had."""
 
 
 class Read(NamedTuple):
@@ -83,7 +95,11 @@ class EventStream:
         self._info = jetstream.stream_info(subjects.event_stream())
 
     async def begin(self) -> int:
-        """Return the place behind which a new endpoint begins: it is told what happens from now on.
+        """Return the place behind which comes what happens from now on. Raises what `span` raises."""
+        return (await self.span()).last
+
+    async def span(self) -> Span:
+        """Return which places it has, as the leader knows.
 
         Raises:
             NoStream: there is no stream.
@@ -95,7 +111,7 @@ class EventStream:
             raise Unavailable("the stream of events") from error
         stream = jetstream_answers.read_stream(reply.data)
         if stream.state is not None:
-            return stream.state.last_seq
+            return Span(stream.state.first_seq, stream.state.last_seq)
         if stream.error is not None and stream.error.is_not_found:
             raise NoStream("there is no stream of events: TIELINE_EVENTS of presence is off?")
         raise Unavailable("the stream of events", stream.error)
@@ -112,14 +128,24 @@ class EventStream:
     async def read_those(self, sequences: Sequence[int]) -> list[Read]:
         """Read the events at these places; those that are gone are left out.
 
+        A replica may not have yet what another one had: an event is gone if a replica has a later one, or if
+        the leader says so.
+
         Raises:
-            Unavailable: no answer.
+            Unavailable: no answer, or one of a replica that lags.
         """
         found: list[Read] = []
+        not_there: list[int] = []
         for sequence in sequences:
             ask = jetstream.messages_of(self._subject, sequence, 1, MAX_BYTES)
-            read = (self._read(reply) for reply in await self._gather(ask))
+            read = [self._read(reply) for reply in await self._gather(ask)]
             found += [each for each in read if each.sequence == sequence]
+            if not read:
+                not_there.append(sequence)
+        if not_there:
+            span = await self.span()
+            if any(span.first <= sequence <= span.last for sequence in not_there):
+                raise Unavailable("a replica of the stream of events lags")
         return found
 
     async def _gather(self, ask: bytes) -> list[Message]:

@@ -275,7 +275,7 @@ WEBHOOK_DELIVERIES = _counter(
 WEBHOOK_EVENTS = _counter(
     "tieline_webhook_events_total",
     "Events that endpoints are done with, by outcome (taken; dead: not taken in all their time; lost: gone "
-    "from the stream before they were told).",
+    "from the stream before they were told, or not taken and without room for a dead letter).",
     outcome=("taken", "dead", "lost"),
 )
 WEBHOOK_SECONDS = Histogram(
@@ -325,8 +325,8 @@ API_EVENT_STREAMS = Gauge(
 API_EVENT_STREAMS_ENDED = _counter(
     "tieline_api_event_streams_ended_total",
     "Callers who follow the events no more, by why (gone: by themselves; slow: they took nothing; stopping: "
-    "the process ends; unavailable: the events could not be read).",
-    why=("gone", "slow", "stopping", "unavailable"),
+    "the process ends; unavailable: the events could not be read; expired: their tokens ended).",
+    why=("gone", "slow", "stopping", "unavailable", "expired"),
 )
 
 # Looking a series up costs more than counting: what every frame passes is looked up once.

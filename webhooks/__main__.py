@@ -71,8 +71,9 @@ async def main(settings: WebhookSettings, stopping: asyncio.Event) -> None:
 
         worker = Worker(instance, bucket, own, make, telling, time.monotonic, make_it)
         await unless_stopped(stopping, broker.settle())
-        ready.clear(STARTING)
         working = telling.create_task(keep_going(_log, "webhooks pause: a bug", worker.run))
+        await unless_stopped(stopping, worker.begun())
+        ready.clear(STARTING)
         await stopping.wait()
         _log.info("webhooks stop")
         ready.hold(STOPPING)

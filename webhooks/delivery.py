@@ -16,8 +16,8 @@ from typing import Final, Protocol, TypeVar
 import msgspec
 
 from tieline import metrics
-from tieline.event_stream import EventStream, News
-from tieline.webhook_bucket import DEAD_TTL_S, Bucket, Conflict, Unavailable
+from tieline.event_stream import LAG_S, MOST_LOST, ROUND_S, EventStream, News, NoStream
+from tieline.webhook_bucket import Bucket, Conflict, Unavailable
 from tieline.wire import webhooks
 from tieline.wire.cloud_events import StoredEvent
 from tieline.wire.subjects import token
@@ -25,17 +25,14 @@ from tieline.wire.webhooks import DeadLetter, Endpoint, Keys, Progress
 from webhooks.queue import Queue, Wait
 from webhooks.sender import Sends
 
-ROUND_S: Final = 5.0
-"""How long nothing is looked for if nothing is said to be new: a word of the stream may be lost."""
-
-LAG_S: Final = 0.02
-"""Between two looks for what the stream is said to have: a replica may lag."""
-
-MOST_LOST: Final = 1_000_000_000
-"""More events than any stream has room for: it was lost whole, and numbers its events by the time since."""
-
 RETRY_S: Final = 1.0
 """Between attempts when the bucket or the stream does not answer."""
+
+NOTED_EVERY_MS: Final = 60_000
+"""Between two writes of how far an endpoint has been read for to which nothing was told meanwhile."""
+
+SKEW_MS: Final = 60_000
+"""How far this clock may be ahead of that of the process which makes the stream of events."""
 
 T = TypeVar("T")
 
@@ -81,6 +78,13 @@ class Delivery:
         self._name = secrets.token_hex(8)
         self._revision = 0
         self._stopping = asyncio.Event()
+        self._noted = self._noted_at = 0
+        """How far it has read as that is written down, and when it was."""
+        self._begins_behind: int | None = None
+        self._unmade_at = 0
+        """When there was no stream yet; 0: there always was."""
+        self.begun = asyncio.Event()
+        """Whatever happens from now on will be told."""
         self.queue: Queue | None = None
 
     @property
@@ -98,8 +102,11 @@ class Delivery:
 
         Raises:
             Conflict: somebody else serves the endpoint.
+            Unavailable: it was stopped while the bucket or the stream did not answer. What it has told since
+                it wrote that down last is told once more.
         """
         queue = self.queue = await self._patiently(self._restored)
+        self.begun.set()
         while not self._stopping.is_set():
             await self._patiently(lambda: self._fill(queue))
             due = queue.due(self._clock())
@@ -113,6 +120,8 @@ class Delivery:
             try:
                 return await do()
             except Unavailable as error:
+                if self._stopping.is_set():
+                    raise
                 _log.warning("webhook waits", extra={"endpoint": self.endpoint.id, "error": str(error)})
                 await asyncio.sleep(RETRY_S)
 
@@ -122,7 +131,7 @@ class Delivery:
         progress = webhooks.read_progress(stored.value)
         self._revision = stored.revision
         if progress is None:
-            progress = Progress(await self._stream.begin())
+            progress = Progress(await self._beginning())
         queue = Queue(progress, self._batch, self._retry_for_ms)
         found = await self._stream.read_those(progress.waiting)
         for read in found:
@@ -131,6 +140,23 @@ class Delivery:
         self._lose(len(progress.waiting) - len(found))
         await self._save(queue)
         return queue
+
+    async def _beginning(self) -> int:
+        """Return the place behind which a new endpoint begins: the same, however often it is asked for.
+
+        What is not written down at once must not make it begin later. Of a stream that was not there yet, and
+        whose first place is therefore the time since, all is new.
+        """
+        if self._begins_behind is None:
+            try:
+                span = await self._stream.span()
+            except NoStream:
+                self._unmade_at = self._unmade_at or self._clock()
+                self.begun.set()
+                raise
+            is_new = self._unmade_at and span.first > 1000 * (self._unmade_at - SKEW_MS)
+            self._begins_behind = span.first - 1 if is_new else span.last
+        return self._begins_behind
 
     def _lose(self, count: int) -> None:
         if count > 0:
@@ -145,15 +171,22 @@ class Delivery:
         while queue.room and not self._stopping.is_set():
             read = await self._stream.read(queue.read, queue.room)
             if not read:
-                return
+                break
             self._lose(read[0].sequence - queue.read - 1)
             for each in read:
                 if each.event is not None and self._is_wanted(each.kind, each.only_for):
                     queue.add(each.event)
                 else:
                     queue.skip(each.sequence)
+            await self._note(queue)
+        await self._note(queue)
         if not queue.room:
             await self._bury(queue.crowded_out())
+
+    async def _note(self, queue: Queue) -> None:
+        """Write down now and then how far it has read: what it passed by is else read again, or lost."""
+        if queue.read > self._noted and self._clock() - self._noted_at >= NOTED_EVERY_MS:
+            await self._save(queue)
 
     def _is_wanted(self, kind: str, only_for: str) -> bool:
         if only_for:
@@ -196,14 +229,16 @@ class Delivery:
         await self._patiently(lambda: self._save(queue))
 
     async def _bury(self, dead: list[StoredEvent]) -> None:
-        """Keep what died, until somebody looks at it or it is too old."""
+        """Keep what died, until somebody looks at it or it is too old; what there is no room for is lost."""
         for event in dead:
             letter = DeadLetter(self.endpoint.id, event.sequence, self._clock(), msgspec.Raw(event.body))
             key, value = Keys.dead(self.endpoint.id, event.sequence), webhooks.encode(letter)
-            await self._patiently(functools.partial(self._bucket.put, key, value, DEAD_TTL_S))
-            metrics.WEBHOOK_EVENTS.labels("dead").inc()
+            is_kept = await self._patiently(functools.partial(self._bucket.bury, key, value))
+            metrics.WEBHOOK_EVENTS.labels("dead" if is_kept else "lost").inc()
             _log.error(
-                "event not taken in all its time: a dead letter",
+                "event not taken in all its time: a dead letter"
+                if is_kept
+                else "event not taken in all its time, and there is no room for more dead letters",
                 extra={"endpoint": self.endpoint.id, "sequence": event.sequence, "subject": event.subject},
             )
 
@@ -217,3 +252,4 @@ class Delivery:
             if stored.value != value:
                 raise
             self._revision = stored.revision
+        self._noted, self._noted_at = queue.read, self._clock()

@@ -7,7 +7,8 @@ stream's order, too.
     delivery taken ----> its events are done, the next delivery is twice as big, up to the limit
     delivery failed ---> of several events: the next one is a quarter as big
                          of one event: its subject waits, twice as long each time, and the others go on;
-                         an event that has waited for all the time that there is, dies
+                         an event that has waited for all the time that there is, dies, unless its subject
+                         has only just begun to fail: what no worker was there to tell is old and not refused
 
 A subject that waits is tried with one event at a time, so that it takes no others with it, and after the
 others when the last attempt has failed. While everything fails, the endpoint itself is tried less and less
@@ -38,6 +39,9 @@ LONGEST_MS: Final = 60_000
 
 LONGEST_OF_ONE_MS: Final = 900_000
 """Between two attempts at one subject, while others are taken."""
+
+AT_LEAST_MS: Final = 900_000
+"""For so long a subject is tried before an event of it dies, however old that is: ten times."""
 
 SPLIT_MS: Final = 200
 """Before a delivery that was answered with a refusal is tried in smaller ones."""
@@ -149,24 +153,33 @@ class Queue:
         `chance`, from 0 to 1, keeps workers that fail together from trying again together.
         """
         self._failing_since = self._failing_since or now
-        if len(events) > 1:
+        event, is_alone = events[0], len(events) == 1
+        before = self._failing.get(event.subject, Failing(event.subject, 0, 0, now))
+        if not is_alone:
             self._limit = max(1, len(events) // 4)
             if how.is_answered and not how.retry_after_ms:
                 self._next_at = now + SPLIT_MS
                 return self._died_with_the_endpoint(now)
         else:
-            (event,) = events
-            before = self._failing.get(event.subject)
-            count = 1 if before is None else before.failures + 1
+            count = before.failures + 1
             next_at = now + _pause_ms(count, LONGEST_OF_ONE_MS, chance)
-            self._failing[event.subject] = Failing(event.subject, count, next_at)
+            self._failing[event.subject] = Failing(event.subject, count, next_at, before.since)
         self._failures += 1
         self._next_at = now + max(_pause_ms(self._failures, LONGEST_MS, chance), how.retry_after_ms)
         dead = self._died_with_the_endpoint(now)
-        if len(events) == 1 and events[0].at + self._retry_for_ms <= now and not dead:
-            dead = [events[0]]
+        if is_alone and not dead and self._is_late(event, before.since, now):
+            dead = [event]
             self._bury(dead)
+            if any(each.subject == event.subject for each in self._waiting.values()):
+                self._failing[event.subject] = Failing(
+                    event.subject, 0, 0, before.since
+                )  # it is tried at once
         return dead
+
+    def _is_late(self, event: StoredEvent, failing_since: int, now: int) -> bool:
+        """Whether an event is as old as one may be, and its subject has failed for a while."""
+        tried_until = failing_since + min(self._retry_for_ms, AT_LEAST_MS)
+        return event.at + self._retry_for_ms <= now and tried_until <= now
 
     def crowded_out(self) -> list[StoredEvent]:
         """Let an event die early so that others may come: the first of the subject of which most wait.

@@ -14,13 +14,15 @@ from types import TracebackType
 from typing import Final, Literal, NamedTuple, Protocol
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 
 from tieline import __version__
 from tieline.wire import cloud_events
 from tieline.wire.cloud_events import StoredEvent
 from tieline.wire.public_addresses import is_public
 from tieline.wire.signatures import headers_of, name_of
-from tieline.wire.webhooks import Endpoint
+from tieline.wire.webhooks import MOST_ENDPOINTS, Endpoint
+from webhooks.names import Resolver
 from webhooks.queue import Failed
 
 BATCH: Final = "application/cloudevents-batch+json"
@@ -28,8 +30,9 @@ BATCH: Final = "application/cloudevents-batch+json"
 LONGEST_RETRY_AFTER_S: Final = 3600
 """What a receiver may ask for at most with `Retry-After`."""
 
-AT_ONCE: Final = 256
-"""Connections of one worker: of those endpoints that are slow, so many hold up nobody."""
+AT_ONCE: Final = MOST_ENDPOINTS + 1
+"""Connections of one worker: one for each endpoint, and for that of the settings. Were there fewer, those
+that are slow would hold up others."""
 
 _BUSY: Final = (429, 502, 503, 504)
 """Answers of which no smaller delivery fares better: wait."""
@@ -63,9 +66,15 @@ class Sender:
     """Sends deliveries. Use it as a context."""
 
     def __init__(
-        self, timeout_s: float, *, may_be_private: bool, clock: Callable[[], float] = time.time
+        self,
+        timeout_s: float,
+        *,
+        may_be_private: bool,
+        clock: Callable[[], float] = time.time,
+        resolver: AbstractResolver | None = None,
     ) -> None:
-        """Take how long one delivery may take, and whether any address will do."""
+        """Take how long one delivery may take, whether any address will do, and what knows names."""
+        self._resolver = resolver or Resolver(timeout_s)
         self._timeout_s = timeout_s
         self._may_be_private = may_be_private
         self._clock = clock
@@ -73,7 +82,11 @@ class Sender:
 
     async def __aenter__(self) -> "Sender":
         connector = aiohttp.TCPConnector(
-            limit=AT_ONCE, socket_factory=self._socket_to, use_dns_cache=False, happy_eyeballs_delay=None
+            resolver=self._resolver,
+            limit=AT_ONCE,
+            socket_factory=self._socket_to,
+            use_dns_cache=False,
+            happy_eyeballs_delay=None,
         )
         self._session = aiohttp.ClientSession(
             connector=connector,

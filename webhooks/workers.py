@@ -61,6 +61,7 @@ class Worker:
         """
         self._make_bucket = make_bucket
         self._name = name
+        self._word = name.encode()
         self._bucket = bucket
         self._own = own
         self._make = make
@@ -71,16 +72,21 @@ class Worker:
         self._leaving: dict[EndpointId, float] = {}
         """Those that are served to the end of the delivery that is under way, and since when."""
         self._renewed_at = monotonic()
+        self._has_looked = asyncio.Event()
 
     @property
     def serves(self) -> tuple[EndpointId, ...]:
         """The endpoints that it serves."""
         return tuple(self._served)
 
-    @property
-    def has_begun(self) -> bool:
-        """Whether it knows of each of them where to go on."""
-        return all(served.delivery.queue is not None for served in self._served.values())
+    async def begun(self) -> None:
+        """Wait until all is told that happens from then on, to each endpoint that is this worker's."""
+        await self._has_looked.wait()
+        for served in tuple(self._served.values()):
+            async with asyncio.TaskGroup() as waiting:
+                begun = waiting.create_task(served.delivery.begun.wait())
+                await asyncio.wait((begun, served.running), return_when=asyncio.FIRST_COMPLETED)
+                begun.cancel()  # another worker serves it
 
     async def run(self, round_s: float = ROUND_S) -> None:
         """Serve until cancelled."""
@@ -102,7 +108,7 @@ class Worker:
         Raises:
             Unavailable: the bucket does not answer.
         """
-        await self._bucket.put(Keys.worker(self._name), self._name.encode(), LEASE_S)
+        await self._bucket.put(Keys.worker(self._name), self._word, LEASE_S)
         found = await self._bucket.read(*_PATTERNS)
         workers = {record.value.decode() for key, record in found.items() if key.startswith("worker.")}
         workers = {worker for worker in workers if worker} | {self._name}
@@ -120,6 +126,7 @@ class Worker:
             if endpoint.id in self._served or server_of(endpoint.id, workers) == self._name:
                 await self._serve(endpoint, found.get(Keys.lease(endpoint.id), NOTHING))
         self._renewed_at = self._monotonic()
+        self._has_looked.set()
 
     def _endpoints(self, found: dict[str, Record]) -> dict[EndpointId, Endpoint]:
         read = [
@@ -133,27 +140,37 @@ class Worker:
     async def _serve(self, endpoint: Endpoint, lease: Record) -> None:
         """Take or renew the lease of an endpoint, and serve it if it is had."""
         known = self._leases.get(endpoint.id)
-        if known is None and lease.value:
+        if known is None and lease.value not in (b"", self._word):
             return  # somebody else still has it
-        key = Keys.lease(endpoint.id)
-        try:
-            revision = lease.revision if known is None else known
-            self._leases[endpoint.id] = await self._bucket.write(key, self._name.encode(), revision, LEASE_S)
-        except Conflict:
+        revision = lease.revision if known is None else known
+        held = await self._held(Keys.lease(endpoint.id), revision)
+        if held is None:
             self._leases.pop(endpoint.id, None)
             self._end(endpoint.id)
             return
+        self._leases[endpoint.id] = held
         if endpoint.id not in self._served:
             delivery = self._make(endpoint)
             running = self._tasks.create_task(self._run(delivery))
             self._served[endpoint.id] = _Served(endpoint, delivery, running)
             _log.info("webhook is served", extra={"endpoint": endpoint.id})
 
+    async def _held(self, key: str, revision: int) -> int | None:
+        """Write a lease, and return its revision; None: it is another worker's."""
+        try:
+            return await self._bucket.write(key, self._word, revision, LEASE_S)
+        except Conflict:
+            stored = await self._bucket.read_one(key)
+            return stored.revision if stored.value == self._word else None  # its last answer was lost
+
     async def _run(self, delivery: Delivery) -> None:
         try:
             await delivery.run()
         except Conflict:
             _log.warning("webhook is served by another worker", extra={"endpoint": delivery.endpoint.id})
+        except Unavailable as error:
+            said = {"endpoint": delivery.endpoint.id, "error": str(error)}
+            _log.warning("webhook is left as it was written down last", extra=said)
 
     async def _let_go(self, endpoints: Sequence[EndpointId]) -> None:
         """Serve these no longer. One whose delivery is still under way is kept, and looked at next round.
@@ -207,7 +224,7 @@ class Worker:
     def _measure(self) -> None:
         """Show how much waits, and since when."""
         queues = [served.delivery.queue for served in self._served.values() if served.delivery.queue]
-        metrics.WEBHOOK_ENDPOINTS.set(len(self._served))
+        metrics.WEBHOOK_ENDPOINTS.set(sum(served.delivery.begun.is_set() for served in self._served.values()))
         metrics.WEBHOOK_WAITING.set(sum(map(len, queues)))
         ages = [served.delivery.oldest_s for served in self._served.values()]
         metrics.WEBHOOK_OLDEST_SECONDS.set(max(ages, default=0.0))

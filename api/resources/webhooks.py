@@ -16,7 +16,7 @@ from api.problems import Refusal, problems
 from tieline.api.bodies import FieldProblem, Webhook, WebhookOrder, Webhooks
 from tieline.webhook_bucket import Conflict, Record, Unavailable
 from tieline.wire import cloud_events, webhooks
-from tieline.wire.webhooks import SETTINGS, Endpoint, EndpointId, Keys, problem_of_url
+from tieline.wire.webhooks import MOST_ENDPOINTS, SETTINGS, Endpoint, EndpointId, Keys, problem_of_url
 
 TAGS: Final = ["webhooks"]
 
@@ -68,11 +68,9 @@ def webhook_routes(store: Store, *, may_be_private: bool) -> list[ControllerRout
     async def list_webhooks() -> Webhooks:
         """List all that were made here; not the one in the settings of the workers, and no secrets."""
         try:
-            found = await store.read(Keys.endpoints())
+            shown = [_shown(endpoint) for endpoint in await _all(store)]
         except Unavailable:
             raise _unavailable() from None
-        endpoints = (webhooks.read_endpoint(record.value) for record in found.values())
-        shown = [_shown(endpoint) for endpoint in endpoints if endpoint is not None]
         return Webhooks(webhooks=sorted(shown, key=lambda each: each.webhook))
 
     @put(
@@ -81,7 +79,7 @@ def webhook_routes(store: Store, *, may_be_private: bool) -> list[ControllerRout
         tags=TAGS,
         summary="Make or change a webhook",
         opt=demands("webhooks:write"),
-        responses=problems(503),
+        responses=problems(409, 503),
         raises=[],
     )
     async def put_webhook(data: JSONBody[WebhookOrder], webhook: WebhookPath) -> Webhook:
@@ -95,6 +93,8 @@ def webhook_routes(store: Store, *, may_be_private: bool) -> list[ControllerRout
         for _ in range(TRIES):
             try:
                 stored = await store.read_one(Keys.endpoint(endpoint.id))
+                if not stored.value and len(await _all(store)) >= MOST_ENDPOINTS:
+                    raise Refusal(409, "TOO_MANY_WEBHOOKS", f"there are {MOST_ENDPOINTS} webhooks already")
                 if stored.value != value:
                     await store.write(Keys.endpoint(endpoint.id), value, stored.revision)
             except Conflict:
@@ -129,6 +129,13 @@ def webhook_routes(store: Store, *, may_be_private: bool) -> list[ControllerRout
         raise _unavailable()
 
     return [list_webhooks, put_webhook, delete_webhook]
+
+
+async def _all(store: Store) -> list[Endpoint]:
+    """Read all that were made here. Raises `Unavailable`."""
+    found = await store.read(Keys.endpoints())
+    read = (webhooks.read_endpoint(record.value) for record in found.values())
+    return [endpoint for endpoint in read if endpoint is not None]
 
 
 def _endpoint(order: WebhookOrder, name: EndpointId, *, may_be_private: bool) -> Endpoint:

@@ -101,6 +101,8 @@ class Changes(Outbox):
         except Unavailable as problem:
             raise NotNow(str(problem)) from problem
         except Refused as refused:
-            if refused.problem.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-                raise NotNow(str(refused)) from refused  # until somebody gives us a good key
+            status = refused.problem.status
+            has_no_key = status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)  # somebody gives us one
+            if has_no_key or status >= HTTPStatus.INTERNAL_SERVER_ERROR:  # whether it is made nobody knows
+                raise NotNow(str(refused)) from refused
             _log.warning("%s is refused, now and for good: %s", task, refused)

@@ -27,7 +27,7 @@ from presence.rules.effects import (
     SessionEnded,
     StatusChanged,
 )
-from presence.rules.fact import CallFact, MemberFact
+from presence.rules.fact import CallFact, Course, MemberFact
 from presence.rules.negotiated import NOTHING, Negotiation
 from presence.rules.user import User
 from tieline.wire import cloud_events
@@ -104,24 +104,9 @@ def of_calls(
     for before, after in itertools.pairwise(states):
         course = after.course or before.course
         if not before.is_active and after.is_active and course is not None:
-            yield CallFact(
-                "call.offered",
-                course.offered_at,
-                after.call,
-                course.caller,
-                offered_at=course.offered_at,
-                rooms=course.rooms,
-            )
+            yield _begun("call.offered", after, course)
         if course is not None and after.kept_until and not before.kept_until:
-            yield CallFact(
-                "call.waking",
-                course.offered_at,
-                after.call,
-                course.caller,
-                offered_at=course.offered_at,
-                until=after.kept_until,
-                rooms=course.rooms,
-            )
+            yield _begun("call.waking", after, course, until=after.kept_until)
         if course is not None and course.ringing_at and not (before.course and before.course.ringing_at):
             yield CallFact(
                 "call.ringing",
@@ -147,6 +132,14 @@ def of_calls(
         if before.is_active and not after.is_active:
             user, at, reason = ends.pop(0) if ends else (None, now, "")
             yield _ended(before, user, at, reason)
+
+
+def _begun(
+    kind: Literal["call.offered", "call.waking"], after: Negotiation, course: Course, until: int = 0
+) -> CallFact:
+    """Tell of the first offer of a call."""
+    at = course.offered_at
+    return CallFact(kind, at, after.call, course.caller, offered_at=at, until=until, rooms=course.rooms)
 
 
 _ANSWERED: Final[tuple[Literal["call.answered", "call.established"], ...]] = (

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.broker.webhooks.conftest import SUBJECTS, Events, events, news, requests, stream
+from tests.broker.webhooks.conftest import SUBJECTS, Events, Lagging, events, news, requests, stream
 from tests.support.waiting import until
 from tieline.event_stream import EventStream, News, NoStream
 from tieline.runtime.broker import Broker
@@ -30,6 +30,18 @@ async def test_places_are_read_again_but_for_those_that_are_gone(events: Events,
         await events.tell("a")
     read = await stream.read_those([begun + 1, begun + 3, begun + 9])
     assert [each.sequence for each in read] == [begun + 1, begun + 3]
+
+
+async def test_what_a_replica_does_not_have_yet_is_not_gone(
+    events: Events, stream: EventStream, requests: Lagging
+) -> None:
+    begun = await stream.begin()
+    await events.tell("a")
+    requests.behind = 1
+    with pytest.raises(Unavailable, match="lags"):
+        await stream.read_those([begun + 1])
+    (read,) = await stream.read_those([begun + 1])
+    assert read.sequence == begun + 1
 
 
 async def test_without_a_stream_it_is_said_what_is_missing(stream: EventStream) -> None:

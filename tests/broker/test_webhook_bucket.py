@@ -3,6 +3,7 @@
 import pytest
 
 from tests.support.waiting import until_true
+from tieline import webhook_bucket as module
 from tieline.runtime.broker import Broker
 from tieline.runtime.requests import Requests
 from tieline.webhook_bucket import NOTHING, Bucket, Conflict, Unavailable, make_bucket
@@ -55,6 +56,29 @@ async def test_what_is_removed_may_be_written_by_its_revision(bucket: Bucket) ->
     left = await bucket.read_one("lease.a")
     assert left.value == b""
     assert await bucket.write("lease.a", b"you", left.revision, 10)
+
+
+async def test_more_is_read_than_one_answer_may_have(bucket: Bucket) -> None:
+    for number in range(1_100):
+        await bucket.put(f"dead.a.{number}", b"%d" % number, 60)
+    await bucket.write("endpoint.a", b"a", 0)
+    found = await bucket.read("dead.*.*", "endpoint.*", "lease.*")
+    assert {found[f"dead.a.{number}"].value for number in range(1_100)} == {b"%d" % n for n in range(1_100)}
+    assert found["endpoint.a"].value == b"a"
+    assert len(found) == 1_101
+
+
+async def test_dead_letters_leave_room_for_all_else(
+    broker: Broker, requests: Requests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_BYTES", 100_000)
+    monkeypatch.setattr(module, "LOOK_S", 0)
+    await make_bucket(broker, SUBJECTS.webhooks(), "memory", 1)
+    bucket = Bucket(requests, SUBJECTS.webhooks())
+    kept = [await bucket.bury(f"dead.a.{number}", b"x" * 1_000) for number in range(100)]
+    assert kept.count(True) > 50
+    assert kept == sorted(kept, reverse=True)
+    assert await bucket.write("progress.a", b"p" * 8_000, 0)
 
 
 async def test_to_make_it_again_changes_nothing(bucket: Bucket, broker: Broker) -> None:

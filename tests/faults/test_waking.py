@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from tests.support.hearing import next_of
 from tests.support.system import Service, System
 from tests.support.waiting import within
-from tests.support.waking import client, next_of, two_members, waking_system
+from tests.support.waking import client, two_members, waking_system
 from tieline.client import Candidate, Client, Offer
 
 

@@ -2,23 +2,20 @@
 
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 from api.callers import entry
 from tests.support.frames import new_id
 from tests.support.http_get import HOST
 from tests.support.system import SECRET, System
-from tests.support.waiting import within
 from tieline.api import Backend
-from tieline.client import Client, Event, connect
+from tieline.client import Client, connect
 from tieline.tokens import make_token
 
 WINDOW_S: Final = 8
 """For which an offer is kept: a slow machine lets somebody in within that time, and it is waited out once."""
 
 KEY: Final = "a key for tests of waking, of which the API has the hash"
-
-EventT = TypeVar("EventT", bound=Event)
 
 
 class Members(NamedTuple):
@@ -58,15 +55,3 @@ async def two_members(system: System) -> Members:
         for user in (members.alice, members.bob):
             await backend.add_member(members.room, user)
     return members
-
-
-async def next_of(who: Client, kind: type[EventT]) -> EventT:
-    """Wait for the next event of this kind."""
-
-    async def find() -> EventT:
-        async for event in who.events():
-            if isinstance(event, kind):
-                return event
-        raise AssertionError(f"no {kind.__name__}: {who.closed}")
-
-    return await within(find())

@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 import pytest
@@ -21,6 +21,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 import tieline.client
 from api.callers import entry
+from tests.support.hearing import next_of
 from tests.support.http_get import HOST
 from tests.support.people import People
 from tests.support.process import Process
@@ -35,7 +36,6 @@ from tieline.client import (
     AppMessage,
     Client,
     Denied,
-    Event,
     Hangup,
     MemberJoined,
     MemberLeft,
@@ -43,8 +43,6 @@ from tieline.client import (
     connect,
 )
 from tieline.tokens import make_token
-
-EventT = TypeVar("EventT", bound=Event)
 
 NOT_IN_SCHEMAS = [positive_data_acceptance]
 """What an id is no pattern says: of any Unicode, only what is seen (docs/protocol.md#2-envelope)."""
@@ -88,35 +86,26 @@ def client(system: System, user: str, *join: str, gateway: int = 0) -> AbstractA
     return connect(f"ws://{HOST}:{system.ports[gateway]}/ws", token, resume=True)
 
 
-async def heard(who: Client, kind: type[EventT]) -> EventT:
-    """Wait for an event of this kind."""
-    async with asyncio.timeout(PATIENCE_S):
-        async for event in who.events():
-            if isinstance(event, kind):
-                return event
-    raise AssertionError(f"no {kind.__name__}: {who.closed}")
-
-
 async def test_a_room_may_belong_to_the_backend_alone(served: System, backend: Backend) -> None:
     await backend.add_member("given", "anna")
     async with client(served, "anna") as anna, client(served, "ben", gateway=1) as ben:
         assert anna.welcome.rooms == ("given",)
         assert (await backend.add_member("given", "ben")).affected == 1
-        told = [await heard(ben, MemberJoined) for _ in range(2)]
+        told = [await next_of(ben, MemberJoined) for _ in range(2)]
         assert [(event.room, event.user_id) for event in told] == [("given", "ben"), ("given", "anna")]
         members = [member.user async for member in backend.members("given")]
         assert members == ["anna", "ben"]
         await anna.call("ben", {"sdp": "1"})
-        assert (await heard(ben, Offer)).sender == "anna"
+        assert (await next_of(ben, Offer)).sender == "anna"
 
 
 async def test_who_is_kicked_from_a_room_loses_its_calls(served: System, backend: Backend) -> None:
     async with client(served, "carl", "hall") as carl, client(served, "dora", "hall", gateway=1) as dora:
         await carl.call("dora", {"sdp": "1"})
-        await heard(dora, Offer)
+        await next_of(dora, Offer)
         assert (await backend.kick_member("hall", "carl", 60)).affected == 1
-        assert (await heard(dora, Hangup)).reason == "kicked"
-        left = await heard(carl, MemberLeft)
+        assert (await next_of(dora, Hangup)).reason == "kicked"
+        left = await next_of(carl, MemberLeft)
         assert (left.user_id, left.reason) == ("carl", "kicked")
         with pytest.raises(tieline.client.Refused, match="ROOM_FORBIDDEN"):
             await carl.join("hall")
@@ -126,7 +115,7 @@ async def test_who_is_disconnected_is_closed_with_4502(served: System, backend: 
     async with client(served, "emil", "hall") as emil:
         assert (await backend.disconnect_user("emil")).affected == 1
         with pytest.raises(AssertionError):
-            await heard(emil, AppMessage)
+            await next_of(emil, AppMessage)
         assert emil.closed is not None
         assert emil.closed.code == 4502
     assert (await backend.user("emil")).status == "offline"
@@ -166,7 +155,7 @@ async def test_messages_come_in_order_and_once(served: System, backend: Backend)
             await backend.message_room("talk", number, once=f"greta-{number}")
             await other.message_room("talk", number, once=f"greta-{number}")
         await backend.message_user("greta", "last")
-        told = [await heard(greta, AppMessage) for _ in range(4)]
+        told = [await next_of(greta, AppMessage) for _ in range(4)]
     assert [(event.data, event.room) for event in told] == [
         (0, "talk"),
         (1, "talk"),
@@ -185,7 +174,7 @@ async def test_of_two_messages_under_one_key_at_once_one_comes(served: System, b
             assert isinstance(refused, Refused)
             assert refused.problem.reason == "KEY_USED"
         await backend.message_user("gert", "last")
-        told = [(await heard(gert, AppMessage)).data for _ in range(11)]
+        told = [(await next_of(gert, AppMessage)).data for _ in range(11)]
     assert [str(data).split()[0] for data in told] == [*map(str, range(10)), "last"]
 
 
@@ -254,13 +243,13 @@ async def test_who_follows_is_told_until_either_ends(served: System, tmp_path: P
 async def test_a_call_is_ended_for_both(served: System, backend: Backend) -> None:
     async with client(served, "hans", "end") as hans, client(served, "ida", "end") as ida:
         await hans.call("ida", {"sdp": "1"})
-        offer = await heard(ida, Offer)
+        offer = await next_of(ida, Offer)
         (call,) = (await backend.user("ida")).calls
         assert (call.peer, call.call) == ("hans", offer.call)
         with pytest.raises(Refused, match="NO_SUCH_CALL"):
             await backend.end_call("hans", "ida", "another")
         await backend.end_call("hans", "ida", offer.call)
-        assert (await heard(hans, Hangup)).reason == (await heard(ida, Hangup)).reason == "kicked"
+        assert (await next_of(hans, Hangup)).reason == (await next_of(ida, Hangup)).reason == "kicked"
 
 
 async def test_a_minted_token_lets_its_user_in(served: System, backend: Backend) -> None:

@@ -3,7 +3,6 @@
 Users are real clients, events come as real webhooks.
 """
 
-import asyncio
 import json
 import os
 import re
@@ -14,27 +13,26 @@ import time
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import pytest
 
 import tieline.client
 from examples.chat.database import open_database
 from examples.chat.outbox import Changes
+from tests.support.hearing import next_of
 from tests.support.pages import blocks_of, program_of
 from tests.support.process import Process, is_alive
 from tests.support.running_chat import RunningChat
-from tests.support.waiting import PATIENCE_S, until_true
+from tests.support.waiting import until_true
 from tieline.api import Backend
 from tieline.api.bodies import TokenOrder
 from tieline.cli.dev.ports import hold_ports
-from tieline.client import Answer, Candidate, Client, Denied, Event, Hangup, MemberLeft, Offer, connect
+from tieline.client import Answer, Candidate, Client, Denied, Hangup, MemberLeft, Offer, connect
 
 MODERATOR: Final = "moderator"
 OFFER: Final = {"type": "offer", "sdp": "o"}
 ANSWER: Final = {"type": "answer", "sdp": "a"}
-
-EventT = TypeVar("EventT", bound=Event)
 
 
 @pytest.fixture(scope="module")
@@ -43,21 +41,12 @@ def chat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningChat]:
         yield running
 
 
-async def heard(who: Client, kind: type[EventT]) -> EventT:
-    """Wait for an event of this kind."""
-    async with asyncio.timeout(PATIENCE_S):
-        async for event in who.events():
-            if isinstance(event, kind):
-                return event
-    raise AssertionError(f"no {kind.__name__}: {who.closed}")
-
-
 async def talk(caller: Client, callee: Client) -> str:
     """Have one call the other, who answers; returns the call's id."""
     await caller.call(callee.welcome.user_id, OFFER)
-    offer = await heard(callee, Offer)
+    offer = await next_of(callee, Offer)
     await callee.answer(caller.welcome.user_id, ANSWER)
-    await heard(caller, Answer)
+    await next_of(caller, Answer)
     return offer.call
 
 
@@ -85,11 +74,11 @@ async def test_who_is_woken_finds_the_call(chat: RunningChat) -> None:
         assert (push["what"], push["caller"]) == ("wake", "dee")
         assert push["until"] > 1000 * time.time()
         async with chat.connected("cy") as cy:
-            offer = await heard(cy, Offer)
+            offer = await next_of(cy, Offer)
             assert (offer.sender, offer.call) == ("dee", push["call"])
             await cy.answer("dee", ANSWER)
-            await heard(dee, Answer)
-            await heard(cy, Candidate)
+            await next_of(dee, Answer)
+            await next_of(cy, Candidate)
             assert (await chat.last_call("cy", "established"))["call"] == push["call"]
 
 
@@ -110,12 +99,12 @@ async def test_who_is_put_out_of_a_chat_is_out_of_its_calls(chat: RunningChat) -
         await talk(eli, flo)
         assert await chat.status("flo", "DELETE", "/chats/strict/members/eli") == 404
         await chat.ask("eli", "DELETE", "/chats/strict/members/flo?kept_out_s=60")
-        assert (await heard(eli, Hangup)).reason == "kicked"
-        assert (await heard(flo, MemberLeft)).reason == "kicked"
+        assert (await next_of(eli, Hangup)).reason == "kicked"
+        assert (await next_of(flo, MemberLeft)).reason == "kicked"
         with pytest.raises(tieline.client.Refused, match="NOT_IN_SAME_ROOM"):
             await flo.call("eli", OFFER)
         await chat.ask("eli", "DELETE", "/chats/strict")
-        assert (await heard(eli, MemberLeft)).room == "strict"
+        assert (await next_of(eli, MemberLeft)).room == "strict"
     assert await chat.ask("eli", "GET", "/chats") == {}
 
 
@@ -125,7 +114,7 @@ async def test_who_is_banned_is_out_and_stays_out(chat: RunningChat) -> None:
         assert await chat.status("gus", "PUT", "/users/gus/ban", json={"seconds": 60}) == 403
         await chat.ask(MODERATOR, "PUT", "/users/gus/ban", json={"seconds": 60})
         with pytest.raises(AssertionError):
-            await heard(gus, Offer)
+            await next_of(gus, Offer)
         assert gus.closed is not None
         assert gus.closed.code == 4502
     assert await chat.status("gus", "GET", "/token") == 403
@@ -143,7 +132,7 @@ async def test_moderators_end_calls_and_take_voices(chat: RunningChat) -> None:
         call = await talk(hal, ida)
         await chat.last_call("ida", "established")
         await chat.ask(MODERATOR, "POST", f"/calls/{call}/end")
-        assert (await heard(hal, Hangup)).reason == (await heard(ida, Hangup)).reason == "kicked"
+        assert (await next_of(hal, Hangup)).reason == (await next_of(ida, Hangup)).reason == "kicked"
         assert (await chat.last_call("ida", "ended"))["reason"] == "kicked"
         await chat.ask(MODERATOR, "PUT", "/users/hal/voice", json={"allowed": False})
         with pytest.raises(tieline.client.Refused, match="NO_VOICE_PERMISSION"):
@@ -161,7 +150,7 @@ async def test_a_change_waits_for_an_api_that_does_not_answer(chat: RunningChat)
             assert await chat.status("jan", "PUT", "/chats/patient/members/kim") == 202
         finally:
             os.kill(pid, signal.SIGCONT)
-        joined = await heard(kim, tieline.client.MemberJoined)
+        joined = await next_of(kim, tieline.client.MemberJoined)
         assert (joined.room, joined.user_id) == ("patient", "kim")
 
 
@@ -281,7 +270,7 @@ async def test_the_first_ten_minutes_go_as_printed(page: Page) -> None:
             f"call.{kind}" for kind in ("offered", "ringing", "answered", "established", "ended")
         ]
         assert '"bannedUntil"' in run(page, says, moderates)
-        assert (await heard(bo, MemberLeft)).reason == "kicked"
+        assert (await next_of(bo, MemberLeft)).reason == "kicked"
 
 
 async def test_what_a_process_that_died_has_left_is_told(page: Page, tmp_path: Path) -> None:

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from tests.support.frames import CANDIDATE, HANGUP, OFFER
+from tests.support.hearing import next_of
 from tests.support.people import People
 from tests.support.receiver import SECRET as WEBHOOK_SECRET
 from tests.support.receiver import Receiver
 from tests.support.system import System
 from tests.support.waiting import until
-from tests.support.waking import WINDOW_S, backend_of, client, next_of, two_members, waking_system
+from tests.support.waking import WINDOW_S, backend_of, client, two_members, waking_system
 from tieline.client import Answer, Candidate, Hangup, Offer, Refused
 
 

@@ -23,7 +23,7 @@ from tieline.runtime.settings import SettingsError, read_settings
 from tieline.webhook_bucket import TIMEOUT_S, Bucket, Conflict, Record, Unavailable
 from tieline.wire import jetstream_answers, jetstream_headers, webhooks
 from tieline.wire.subjects import Subjects, identifier
-from tieline.wire.webhooks import DeadLetter, Endpoint, EndpointId
+from tieline.wire.webhooks import SETTINGS, DeadLetter, Endpoint, EndpointId
 from webhooks.settings import WebhookSettings, endpoint_of
 
 
@@ -49,12 +49,18 @@ def run(options: argparse.Namespace) -> int:
         lines = asyncio.run(_ask(settings, own, options, failures.append))
     except SettingsError as problem:
         return refuse("webhooks", str(problem))
+    except _NoEndpoint as problem:
+        return refuse("webhooks", str(problem))
     except TimeoutError:
         return fail("webhooks", f"no broker has let us in within {PATIENCE_S:g} s{because(failures)}")
     except Unavailable as problem:
         return fail("webhooks", f"{problem}: does no webhook worker run, or may this user not ask?")
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     return EXIT_OK
+
+
+class _NoEndpoint(Exception):
+    """Nobody would tell what is to be told again."""
 
 
 class _Found(NamedTuple):
@@ -88,6 +94,8 @@ async def _ask(
         dead = [each for each in found.dead if each[2].endpoint == options.endpoint]
         if options.asked == "dead":
             return [bytes(letter.event).decode() for _, _, letter in dead]
+        if options.endpoint != SETTINGS and options.endpoint not in found.endpoints:
+            raise _NoEndpoint(f"there is no webhook {options.endpoint!r} that could be told anything")
         chosen = [each for each in dead if not options.sequence or each[2].sequence in options.sequence]
         for key, record, letter in chosen:
             await _replay(requests, subjects, bucket, key, record, letter)

@@ -1,9 +1,9 @@
-"""Look up the name of a broker, and connect to its addresses.
+"""Look up names, such as that of a broker, and connect to their addresses.
 
 A resolver whose name server does not answer takes longer than an attempt to connect may. asyncio and uvloop
 leave such a lookup behind when the attempt is given up, and report its failure later as a bug of nobody's.
-Here it goes on, one at a time for each name, and a later attempt takes what it finds. Only `nats_client`
-uses it.
+Here it goes on, one at a time for each name, and a later attempt takes what it finds. `nats_client` uses it,
+and `webhooks.names`.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ NO_ANSWER: Final = "no name server has answered yet"
 
 
 class NameUnknown(OSError):
-    """The name of a broker has no address, as far as is known."""
+    """A name has no address, as far as is known."""
 
     def __init__(self, name: str, why: str) -> None:
         super().__init__(f"the name {name!r} is not resolved: {why}")

@@ -110,6 +110,8 @@ class StreamState(msgspec.Struct, frozen=True):
     bytes: int
     last_seq: int = 0
     """The sequence of the newest message that it has had."""
+    first_seq: int = 0
+    """That of the oldest message that it keeps; of the next one, where it keeps none."""
     first_ts: datetime = NEVER
     """When the oldest message was stored, by the server's clock; long ago when there is none."""
     subjects: dict[str, int] | None = None

@@ -7,8 +7,9 @@ place from which to go on. Any client for such streams reads this; ours is `tiel
 
 from typing import Final, Literal, NamedTuple
 
-EndReason = Literal["stopping", "slow", "unavailable"]
-"""Why a stream ends: the process does; its caller does not read; the events cannot be read."""
+EndReason = Literal["stopping", "slow", "unavailable", "expired"]
+"""Why a stream ends: the process does; its caller does not read; the events cannot be read; its caller's
+token is good no more."""
 
 MEDIA_TYPE: Final = "text/event-stream"
 

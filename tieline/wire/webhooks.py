@@ -18,6 +18,10 @@ EndpointId = NewType("EndpointId", str)
 MAX_URL: Final = 2048
 """Characters of an endpoint's address."""
 
+MOST_ENDPOINTS: Final = 256
+"""Endpoints that are made through the API. A worker may have to serve all of them, each over a connection of
+its own, and renews a lease for each every two seconds."""
+
 SETTINGS: Final = EndpointId("settings")
 """The endpoint that stands in the settings of the workers, and not in the bucket."""
 
@@ -51,6 +55,8 @@ class Failing(msgspec.Struct, frozen=True, array_like=True):
     subject: str
     failures: int
     next_at: int
+    since: int = 0
+    """Since when nothing of it was taken; 0: for long."""
 
 
 class Progress(msgspec.Struct, frozen=True, array_like=True):

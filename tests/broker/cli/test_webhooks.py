@@ -10,7 +10,7 @@ from presence.event_stream import make_event_stream
 from tests.broker.webhooks.conftest import SUBJECTS
 from tests.support.nats_server import NatsServer
 from tieline.cli.__main__ import main
-from tieline.cli.exits import EXIT_OK
+from tieline.cli.exits import EXIT_OK, EXIT_UNUSABLE
 from tieline.event_stream import EventStream
 from tieline.runtime.broker import Broker
 from tieline.runtime.requests import Requests
@@ -71,6 +71,18 @@ async def test_endpoints_and_dead_letters_are_shown_and_told_again(
     assert (again.only_for, again.event.id) == ("one", "e5")
     assert await tieline("list") == EXIT_OK
     assert "dead 1" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("environ")
+async def test_what_is_for_nobody_any_more_is_kept(
+    broker: Broker, requests: Requests, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bucket = await furnished(broker, requests)
+    await bucket.remove(Keys.endpoint(ONE), (await bucket.read_one(Keys.endpoint(ONE))).revision)
+    assert await tieline("replay", "one") == EXIT_UNUSABLE
+    assert "no webhook 'one'" in capsys.readouterr().err
+    assert await tieline("dead", "one") == EXIT_OK
+    assert len(capsys.readouterr().out.splitlines()) == 2
 
 
 @pytest.mark.usefixtures("environ", "broker")

@@ -7,21 +7,40 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.broker.webhooks.conftest import SUBJECTS, Events
+from presence.event_stream import make_event_stream
+from tests.broker.webhooks.conftest import SUBJECTS, Events, Lagging
 from tests.support.metrics import value_of
 from tests.support.receiver import SECRET, Receiver
-from tests.support.waiting import until, until_true
+from tests.support.waiting import until, until_true, within
 from tieline import metrics
 from tieline.event_stream import EventStream, News
 from tieline.runtime.broker import Broker
-from tieline.webhook_bucket import Bucket, Conflict
+from tieline.webhook_bucket import Bucket, Conflict, Unavailable
 from tieline.wire import webhooks
 from tieline.wire.webhooks import Endpoint, EndpointId, Keys
 from webhooks import queue as queue_module
-from webhooks.delivery import Delivery
+from webhooks.delivery import NOTED_EVERY_MS, Delivery
 from webhooks.sender import Sender
 
 ONE = EndpointId("one")
+
+
+class Away(Bucket):
+    """The bucket, which may take no writes for a while."""
+
+    is_away = False
+    tries = 0
+
+    async def write(self, key: str, value: bytes, revision: int, ttl_s: int | None = None) -> int:
+        if self.is_away:
+            self.tries += 1
+            raise Unavailable
+        return await super().write(key, value, revision, ttl_s)
+
+
+@pytest.fixture
+def away(bucket: Bucket, requests: Lagging) -> Away:
+    return Away(requests, SUBJECTS.webhooks())
 
 
 class Telling:
@@ -30,6 +49,7 @@ class Telling:
     def __init__(self, bucket: Bucket, stream: EventStream, news: News, sender: Sender, url: str) -> None:
         self._parts = bucket, stream, news, sender
         self.endpoint = Endpoint(ONE, url, (SECRET,))
+        self.clock = Clock()
         self.retry_for_ms = 3_600_000
         self._running: list[tuple[Delivery, asyncio.Task[None]]] = []
 
@@ -37,7 +57,7 @@ class Telling:
         """Let another worker serve the endpoint."""
         bucket, stream, news, sender = self._parts
         delivery = Delivery(
-            self.endpoint, bucket, stream, news, sender, _now, 10, self.retry_for_ms, round_s=0.2
+            self.endpoint, bucket, stream, news, sender, self.clock, 10, self.retry_for_ms, round_s=0.2
         )
         self._running.append((delivery, asyncio.create_task(delivery.run())))
         return delivery
@@ -62,13 +82,18 @@ class Telling:
         await task
 
 
-def _now() -> int:
-    return int(time.time() * 1000)
+class Clock:
+    """The time, which tests may put forward."""
+
+    ahead_ms = 0
+
+    def __call__(self) -> int:
+        return int(time.time() * 1000) + self.ahead_ms
 
 
 @pytest.fixture
 async def telling(
-    bucket: Bucket,
+    away: Away,
     stream: EventStream,
     news: News,
     receiver: Receiver,
@@ -78,7 +103,7 @@ async def telling(
     monkeypatch.setattr(queue_module, "FIRST_MS", 20)
     monkeypatch.setattr(queue_module, "SPLIT_MS", 5)
     async with Sender(0.5, may_be_private=True) as sender:
-        all_of_them = Telling(bucket, stream, news, sender, receiver.url)
+        all_of_them = Telling(away, stream, news, sender, receiver.url)
         yield all_of_them
         while all_of_them._running:
             await all_of_them.die()
@@ -142,6 +167,60 @@ async def test_a_refused_call_holds_up_no_other_and_comes_in_order_later(
     receiver.refuses = set()
     await until(lambda: len(ids(receiver)) == 23)
     assert [name for name in ids(receiver) if name in bad] == bad
+
+
+async def test_what_a_lagging_replica_does_not_have_is_told_all_the_same(
+    telling: Telling, events: Events, receiver: Receiver, requests: Lagging
+) -> None:
+    receiver.manner = "refuses"
+    await telling.began()
+    told = await events.tell("a")
+    await until(lambda: len(receiver.posts) > 1)
+    await telling.die()
+    receiver.manner = "takes"
+    requests.behind = 2
+    telling.begin()
+    await until(lambda: ids(receiver) == [told])
+
+
+async def test_what_comes_before_a_beginning_is_written_down_is_told(
+    telling: Telling, events: Events, receiver: Receiver, away: Away
+) -> None:
+    await events.tell("old")
+    away.is_away = True
+    telling.begin()
+    await until(lambda: away.tries > 0)
+    told = await events.tell("a")
+    away.is_away = False
+    await until(lambda: ids(receiver) == [told])
+
+
+async def test_all_is_told_of_a_stream_that_is_made_later(
+    telling: Telling, broker: Broker, events: Events, receiver: Receiver
+) -> None:
+    await broker.client.jetstream().delete_stream(SUBJECTS.event_stream())
+    delivery = telling.begin()
+    await within(delivery.begun.wait())
+    await make_event_stream(broker, SUBJECTS, "memory", 1, 3600, 1 << 24)
+    lost_before = value_of(metrics.WEBHOOK_EVENTS.labels("lost"))
+    told = await events.tell("a")
+    await until(lambda: ids(receiver) == [told])
+    assert value_of(metrics.WEBHOOK_EVENTS.labels("lost")) == lost_before
+
+
+async def test_who_is_to_stop_does_not_wait_for_a_bucket_that_is_away(
+    telling: Telling, events: Events, receiver: Receiver, away: Away
+) -> None:
+    delivery = await telling.began()
+    away.is_away = True
+    await events.tell("a")
+    await until(lambda: away.tries > 0)
+    delivery.stop()
+    with pytest.raises(Unavailable):
+        await within(telling.end_of(delivery))
+    away.is_away = False
+    await telling.began()
+    await until(lambda: len(ids(receiver)) == 2)  # it was taken, and nobody had written that down
 
 
 async def test_a_worker_that_dies_loses_nothing(telling: Telling, events: Events, receiver: Receiver) -> None:
@@ -228,6 +307,35 @@ async def test_what_the_stream_has_lost_is_counted(
     told = await events.tell("a")
     await until(lambda: ids(receiver) == [told])
     assert value_of(metrics.WEBHOOK_EVENTS.labels("lost")) == lost_before + 3
+
+
+async def test_what_was_not_wanted_is_not_said_to_be_lost(
+    telling: Telling,
+    events: Events,
+    receiver: Receiver,
+    broker: Broker,
+    bucket: Bucket,
+    stream: EventStream,
+) -> None:
+    lost_before = value_of(metrics.WEBHOOK_EVENTS.labels("lost"))
+    telling.endpoint = Endpoint(ONE, telling.endpoint.url, (SECRET,), ("call.ended",))
+    await telling.began()
+    for _ in range(3):
+        await events.tell("a")
+    last = await stream.begin()
+
+    async def is_noted() -> bool:
+        telling.clock.ahead_ms += NOTED_EVERY_MS
+        progress = webhooks.read_progress((await bucket.read_one(Keys.progress(ONE))).value)
+        return progress is not None and progress.read == last
+
+    await until_true(is_noted)
+    await telling.die()
+    await broker.client.jetstream().purge_stream(SUBJECTS.event_stream())
+    await telling.began()
+    told = await events.tell("a", "call.ended")
+    await until(lambda: ids(receiver) == [told])
+    assert value_of(metrics.WEBHOOK_EVENTS.labels("lost")) == lost_before
 
 
 async def test_a_stop_lets_the_delivery_end(telling: Telling, events: Events, receiver: Receiver) -> None:

@@ -119,11 +119,10 @@ class _Turning(aiohttp.abc.AbstractResolver):
 
 
 async def test_a_name_that_turns_private_is_not_followed(
-    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    receiver: Receiver,
 ) -> None:
     resolver = _Turning()
-    monkeypatch.setattr(aiohttp.connector, "DefaultResolver", lambda *_, **__: resolver)
-    async with Sender(0.3, may_be_private=False) as strict:
+    async with Sender(0.3, may_be_private=False, resolver=resolver) as strict:
         first = await strict.send(at(f"http://turning.example:{receiver.port}/"), EVENTS)
         second = await strict.send(at(f"http://turning.example:{receiver.port}/"), EVENTS)
     assert first.outcome in ("timeout", "unreachable")  # it was tried: nobody is there

@@ -8,7 +8,7 @@ import pytest
 
 from tests.broker.webhooks.conftest import Events
 from tests.support.receiver import SECRET, Receiver
-from tests.support.waiting import PATIENCE_S, until
+from tests.support.waiting import PATIENCE_S, until, within
 from tieline.event_stream import EventStream, News
 from tieline.webhook_bucket import Bucket, Unavailable
 from tieline.wire import webhooks
@@ -88,7 +88,7 @@ async def test_a_worker_that_goes_gives_all_away(
     await one.stop()
     await other.look()
     assert len(other.serves) == 3
-    await until(lambda: other.has_begun)
+    await within(other.begun())
     told = await events.tell("call")
     await until(lambda: [event["id"] for event in receiver.taken] == [told] * 3)
 
@@ -113,7 +113,7 @@ async def test_a_changed_endpoint_goes_on_where_it_was(
     await add(bucket, receiver, "a")
     one = team.worker("one")
     await one.look()
-    await until(lambda: one.has_begun)
+    await within(one.begun())
     first = await events.tell("call")
     await until(lambda: [event["id"] for event in receiver.taken] == [first])
     key = Keys.endpoint(EndpointId("a"))
@@ -131,7 +131,7 @@ async def test_the_endpoint_of_the_settings_is_one_of_all(
 ) -> None:
     one = team.worker("one", Endpoint(EndpointId("settings"), receiver.url, (SECRET,)))
     await one.look()
-    await until(lambda: one.has_begun)
+    await within(one.begun())
     told = await events.tell("call")
     await until(lambda: [event["id"] for event in receiver.taken] == [told])
 
@@ -166,6 +166,33 @@ async def test_a_lease_that_somebody_else_has_taken_ends_the_service(
     assert one.serves == ()
 
 
+async def test_a_lease_is_held_though_the_answer_to_its_write_was_lost(
+    team: Team, bucket: Bucket, receiver: Receiver
+) -> None:
+    await add(bucket, receiver, "a")
+    key = Keys.lease(EndpointId("a"))
+    await bucket.write(key, b"one", 0, 10)
+    one = team.worker("one")
+    await one.look()
+    assert one.serves == ("a",)
+    await bucket.write(key, b"one", (await bucket.read_one(key)).revision, 10)
+    for _ in range(2):
+        await one.look()
+        assert one.serves == ("a",)
+
+
+async def test_a_worker_has_begun_when_it_tells_all_that_happens(
+    team: Team, bucket: Bucket, receiver: Receiver, events: Events
+) -> None:
+    await add(bucket, receiver, "a", "b")
+    one = team.worker("one")
+    begun = asyncio.create_task(one.begun())
+    await one.look()
+    await within(begun)
+    told = await events.tell("call")
+    await until(lambda: [event["id"] for event in receiver.taken] == [told, told])
+
+
 async def test_a_slow_receiver_holds_up_nobody_else(
     team: Team, bucket: Bucket, receiver: Receiver, events: Events
 ) -> None:
@@ -175,7 +202,7 @@ async def test_a_slow_receiver_holds_up_nobody_else(
         await add(bucket, receiver, "quick")
         one = team.worker("one")
         await one.look()
-        await until(lambda: one.has_begun)
+        await within(one.begun())
         for _ in range(20):
             await events.tell("call")
         await until(lambda: len(receiver.taken) == 20)
@@ -197,7 +224,7 @@ async def test_no_round_waits_for_receivers_that_hang(
         team = Team(bucket, stream, news, sender, tasks)
         one = team.worker("one")
         await one.look()
-        await until(lambda: one.has_begun)
+        await within(one.begun())
         await events.tell("call")
         await until(lambda: len(slow.posts) == len(names))
         for name in names:

@@ -21,16 +21,10 @@ from api.signed_tokens import SignedTokens
 from tests.support.api import KEY
 from tests.support.waiting import PATIENCE_S, until, within
 from tests.unit.api.told import FakeStream, following, joined
-from tieline.event_stream import News
 from tieline.runtime.guard import BackgroundTasks
 from tieline.wire import server_sent
 
 REQUEST = f"GET /v1/events HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {KEY}\r\n\r\n".encode()
-
-
-@pytest.fixture
-def stream() -> FakeStream:
-    return FakeStream(News())
 
 
 class Served:

@@ -9,31 +9,24 @@ import pytest
 from api.following import Following, Full
 from tests.support.waiting import PATIENCE_S, until
 from tests.unit.api.told import FakeStream, following, joined, offered
-from tieline.event_stream import News, NoStream
-from tieline.runtime.guard import BackgroundTasks
+from tieline.event_stream import NoStream
 from tieline.webhook_bucket import Unavailable
 from tieline.wire.server_sent import Reader, Told
-
-
-@pytest.fixture
-def stream() -> FakeStream:
-    return FakeStream(News())
-
-
-@pytest.fixture
-async def tasks() -> AsyncIterator[asyncio.TaskGroup]:
-    async with BackgroundTasks() as group:
-        yield group
 
 
 class Hearing:
     """One who follows, and hears what it is told."""
 
     def __init__(
-        self, all_of_them: Following, after: int | None = None, user: str = "", room: str = ""
+        self,
+        all_of_them: Following,
+        after: int | None = None,
+        user: str = "",
+        room: str = "",
+        for_s: float | None = None,
     ) -> None:
         self._all_of_them = all_of_them
-        self._wanted = after, user, room
+        self._wanted = after, user, room, for_s
         self._told: asyncio.Queue[Told] = asyncio.Queue()
 
     @contextlib.asynccontextmanager
@@ -190,6 +183,16 @@ async def test_a_stream_that_stays_away_ends_with_that_word(
         stream.tell(joined("alice"))
         end = await hearing.told()
         assert (end.id, end.name, end.data) == (str(stream.last - 1), "end", b'{"reason":"unavailable"}')
+
+
+async def test_who_may_follow_no_longer_hears_that_and_no_more(
+    stream: FakeStream, tasks: asyncio.TaskGroup
+) -> None:
+    all_of_them = following(stream, tasks)
+    async with Hearing(all_of_them, for_s=0.01).running() as hearing:
+        end = await hearing.told()
+        assert (end.name, end.data) == ("end", b'{"reason":"expired"}')
+        await until(lambda: len(all_of_them) == 0)
 
 
 async def test_a_process_that_ends_says_so_to_all(stream: FakeStream, tasks: asyncio.TaskGroup) -> None:

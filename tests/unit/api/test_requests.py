@@ -10,12 +10,12 @@ from api.requests import KEPT_S, UNNAMED_KEPT_S, Ask, named, room_id, status, us
 
 
 class Request:
-    def __init__(self, name: str) -> None:
-        self.user = Caller(name, ("*",))
+    def __init__(self, name: str, until: float | None) -> None:
+        self.user = Caller(name, ("*",), until)
 
 
-def of(name: str) -> Ask:
-    return cast("Ask", Request(name))
+def of(name: str, until: float | None = None) -> Ask:
+    return cast("Ask", Request(name, until))
 
 
 def test_an_id_is_read_from_a_path_as_it_was_meant() -> None:
@@ -34,6 +34,11 @@ def test_the_same_key_of_the_same_caller_is_the_same_name() -> None:
     assert named(of("a"), "1") == named(of("a"), "1")
     assert len({named(of("a"), "1").once, named(of("a"), "2").once, named(of("b"), "1").once}) == 3
     assert named(of("a"), "1").kept_s == KEPT_S
+
+
+def test_a_token_shares_no_names_with_a_key_that_is_called_the_same() -> None:
+    assert named(of("a", until=1.0), "1") == named(of("a", until=2.0), "1")
+    assert named(of("a", until=1.0), "1").once != named(of("a"), "1").once
 
 
 def test_a_change_without_a_key_has_a_name_that_nobody_knows() -> None:

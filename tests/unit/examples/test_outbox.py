@@ -131,7 +131,7 @@ class Api:
         return Backend("http://api", "key", patience_s=0.0, transport=httpx.MockTransport(self))
 
 
-@pytest.mark.parametrize("statuses", [(503, 200), (401, 403, 200)])
+@pytest.mark.parametrize("statuses", [(503, 200), (401, 403, 200), (500, 200)])
 async def test_a_change_is_asked_for_until_it_is_made(
     database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, statuses: tuple[int, ...]
 ) -> None:

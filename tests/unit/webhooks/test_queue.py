@@ -7,7 +7,7 @@ import pytest
 from tieline.wire.cloud_events import StoredEvent
 from tieline.wire.webhooks import Progress
 from webhooks import queue as module
-from webhooks.queue import FIRST_MS, LONGEST_MS, SPLIT_MS, Failed, Queue, Wait
+from webhooks.queue import AT_LEAST_MS, FIRST_MS, LONGEST_MS, SPLIT_MS, Failed, Queue, Wait
 
 NOW = 1_700_000_000_000
 HOUR_MS = 3_600_000
@@ -126,6 +126,34 @@ def test_an_event_dies_when_its_time_is_over_and_the_next_goes_on() -> None:
     late = NOW + HOUR_MS
     assert [each.sequence for each in waiting.failed(events_of(waiting, late), SAID_NO, late, 0.0)] == [1]
     assert due(waiting, late + FIRST_MS) == [2]
+
+
+def test_what_was_old_before_its_first_attempt_is_tried_for_a_while() -> None:
+    """No worker has run for more than a day, and the receiver stumbles when they are back."""
+    old = NOW - 25 * HOUR_MS
+    waiting, now, failures = queue(event(1, at=old), event(2, at=old), batch=1), NOW, 0
+    while not waiting.failed(events_of(waiting, now), SAID_NO, now, 0.0):
+        failures += 1
+        waiting.taken([])  # others are taken
+        wait = waiting.due(now)
+        assert isinstance(wait, Wait)
+        assert wait.until is not None
+        now = wait.until
+    assert failures == 10
+    assert now - NOW >= AT_LEAST_MS
+    waiting.taken([])
+    assert due(waiting, now) == [2]  # the next one at once,
+    assert len(waiting.failed(events_of(waiting, now), SAID_NO, now, 0.0)) == 1  # and once
+    assert waiting.progress().failing == ()
+
+
+def test_a_subject_that_is_taken_again_begins_anew() -> None:
+    old = NOW - 25 * HOUR_MS
+    waiting = queue(event(1, at=old), event(2, at=old), batch=1)
+    waiting.failed(events_of(waiting), SAID_NO, NOW, 0.0)
+    later = NOW + AT_LEAST_MS
+    waiting.taken(events_of(waiting, later))
+    assert waiting.failed(events_of(waiting, later), SAID_NO, later, 0.0) == []
 
 
 def test_with_an_endpoint_that_takes_nothing_all_that_is_old_dies() -> None:

@@ -23,7 +23,7 @@ def run(options: argparse.Namespace) -> int:
     """Send the message; returns the exit status."""
     try:
         data = msgspec.json.decode(options.data.encode())
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return refuse("send", f"{options.data!r} is no JSON: a text is written '\"so\"'")
 
     async def do(backend: Backend) -> None:

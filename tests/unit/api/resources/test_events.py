@@ -1,28 +1,17 @@
 """What happens, over HTTP: who may follow, and what is answered where nobody can."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
 
+import jwt
 import pytest
 
 from api.following import Following
 from api.resources.events import event_routes
-from tests.support.api import READING_KEY, WITH_KEY, client_of
+from api.signed_tokens import AUDIENCE
+from tests.support.api import READING_KEY, SECRET, WITH_KEY, client_of
 from tests.support.waiting import until
 from tests.unit.api.told import FakeStream, following, joined
-from tieline.event_stream import News
-from tieline.runtime.guard import BackgroundTasks
-
-
-@pytest.fixture
-def stream() -> FakeStream:
-    return FakeStream(News())
-
-
-@pytest.fixture
-async def tasks() -> AsyncIterator[asyncio.TaskGroup]:
-    async with BackgroundTasks() as group:
-        yield group
 
 
 @pytest.fixture
@@ -48,6 +37,14 @@ async def test_what_came_since_is_told_in_a_form_that_every_client_reads(
     assert opening == f"retry: 1000\nid: {before}"
     assert event.startswith(f'id: {place}\ndata: {{"id":"bob"')
     assert end == f'id: {place}\nevent: end\ndata: {{"reason":"stopping"}}'
+
+
+async def test_nobody_follows_for_longer_than_its_token_is_good(all_of_them: Following) -> None:
+    claims = {"aud": AUDIENCE, "sub": "page", "exp": time.time() + 1, "scope": "events:read"}
+    token = jwt.encode(claims, SECRET, algorithm="HS256")
+    async with client_of(event_routes(all_of_them)) as client:
+        answer = await client.get("/v1/events", headers={"Authorization": f"Bearer {token}"})
+    assert answer.text.endswith('event: end\ndata: {"reason":"expired"}\n\n')
 
 
 async def test_following_has_a_scope_of_its_own(all_of_them: Following) -> None:

@@ -6,7 +6,7 @@ from api.resources.webhooks import webhook_routes
 from tests.support.api import READING_KEY, WITH_KEY, client_of
 from tieline.webhook_bucket import NOTHING, Conflict, Record, Unavailable
 from tieline.wire import webhooks
-from tieline.wire.webhooks import Endpoint, EndpointId
+from tieline.wire.webhooks import MOST_ENDPOINTS, Endpoint, EndpointId
 
 SECRET = "a secret of thirty-two bytes and more"
 URL = "https://backend.example/hooks"
@@ -138,3 +138,19 @@ async def test_a_key_for_other_things_may_not() -> None:
     async with client_of(webhook_routes(FakeBucket(), may_be_private=False)) as client:
         assert (await client.get("/v1/webhooks", headers=key)).status_code == 403
         assert (await client.put("/v1/webhooks/o", json=GOOD, headers=key)).status_code == 403
+
+
+async def test_there_are_no_more_than_workers_can_serve() -> None:
+    bucket = FakeBucket()
+    async with client_of(webhook_routes(bucket, may_be_private=False)) as client:
+
+        async def put(name: str) -> tuple[int, str]:
+            answer = await client.put(f"/v1/webhooks/{name}", json=GOOD, headers=WITH_KEY)
+            return answer.status_code, answer.json().get("reason", "")
+
+        for number in range(MOST_ENDPOINTS):
+            assert await put(f"n{number}") == (200, "")
+        assert await put("more") == (409, "TOO_MANY_WEBHOOKS")
+        assert await put("n0") == (200, "")
+        await client.delete("/v1/webhooks/n0", headers=WITH_KEY)
+        assert await put("more") == (200, "")
