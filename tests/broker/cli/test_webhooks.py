@@ -73,6 +73,26 @@ async def test_endpoints_and_dead_letters_are_shown_and_told_again(
     assert "dead 1" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("environ")
+async def test_what_one_of_the_same_name_left_behind_is_not_its_own(
+    broker: Broker, requests: Requests, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bucket = await furnished(broker, requests)
+    key = Keys.endpoint(ONE)
+    await bucket.remove(key, (await bucket.read_one(key)).revision)
+    assert await tieline("dead", "one") == EXIT_OK
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    assert await tieline("replay", "one") != EXIT_OK
+    assert "no endpoint 'one'" in capsys.readouterr().err
+    anew = Endpoint(ONE, "https://backend.example", ("secret",), made="anew", since=9)
+    await bucket.write(key, webhooks.encode(anew), (await bucket.read_one(key)).revision)
+    assert await tieline("list") == EXIT_OK
+    assert capsys.readouterr().out == "one  https://backend.example  waiting 0  dead 0  all events\n"
+    assert await tieline("replay", "one") == EXIT_OK
+    assert capsys.readouterr().out == "0 of 0 dead letters are told to one again\n"
+    assert await EventStream(requests, SUBJECTS).read(0) == []
+
+
 @pytest.mark.usefixtures("environ", "broker")
 async def test_without_a_bucket_it_says_what_may_be_missing(capsys: pytest.CaptureFixture[str]) -> None:
     assert await tieline("list") != EXIT_OK
