@@ -46,9 +46,8 @@ async def main(settings: ApiSettings, stopping: asyncio.Event) -> None:
         presence = RemotePresence(process.requests, subjects)
         news = News()
         await hear(process.broker, subjects, news)
-        following = Following(
-            EventStream(process.requests, subjects), news, settings.api_event_streams, reading
-        )
+        events = EventStream(process.requests, subjects)
+        following = Following(events, news, settings.api_event_streams, reading)
         routes = [
             *room_routes(presence),
             *user_routes(presence),
@@ -57,7 +56,9 @@ async def main(settings: ApiSettings, stopping: asyncio.Event) -> None:
             *statistics_routes(presence),
             *event_routes(following),
             *webhook_routes(
-                Bucket(process.requests, subjects.webhooks()), may_be_private=settings.webhook_private
+                Bucket(process.requests, subjects.webhooks()),
+                may_be_private=settings.webhook_private,
+                place=events.begin,
             ),
             *token_routes(settings.jwt_secret, settings.made_for),
         ]

@@ -81,8 +81,8 @@ class AppMail:
 
     async def to_room(self, order: MessageRoom) -> PresenceReply:
         """Send a message to every member of a room."""
-        entries = await self._rosters.read(order.room, {})
-        users = await self._records.users(entry.user for entry in entries)
+        entries = await self._rosters.read_now(order.room)
+        users = await self._records.users_now(entry.user for entry in entries)
         to = [
             users[entry.user].address(entry.user)
             for entry in entries

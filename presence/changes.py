@@ -225,7 +225,7 @@ class Changes:
             judged[looks] = judged[looks]._replace(offered=offered)
         return judged
 
-    async def end_offered(self, one: UserId, other: UserId, rule: Rule[Negotiation]) -> None:
+    async def end_offered(self, one: UserId, other: UserId, rule: Rule[Negotiation]) -> Reply:
         """Change, or end, what two users negotiate by a rule, which decides on what the leader says."""
         target = NegotiationRecord(one, other, self._records, self._effects, self.clock)
         users = (Keys.user(one), Keys.user(other))
@@ -233,7 +233,8 @@ class Changes:
         async def load(_leader: bool) -> Loaded:
             return Loaded(await self._records.read_negotiation(users, target.key, confirmed=True))
 
-        await self._loop.change(target, rule, load, users, confirmed=True, doubts=lambda _: ())
+        changed = self._loop.change(target, rule, load, users, confirmed=True, doubts=lambda _: ())
+        return (await changed).reply
 
     async def settle_kept(self, caller: UserId, callee: UserId) -> None:
         """Decide what becomes of an offer that is kept, if one is, as things are now."""

@@ -117,18 +117,18 @@ class Closings:
 
     async def _all(self, room: RoomId) -> list[UserId]:
         """List who is in a room or would be, and whose session is just about to begin there."""
-        entries = await self._rosters.read(room, {})
+        entries = await self._rosters.read_now(room)
         return list(dict.fromkeys((*(entry.user for entry in entries), *await self._given(room))))
 
     async def _left(self, room: RoomId) -> list[UserId]:
-        """List who is still in a room or would be."""
-        entries = await self._rosters.read(room, {})
-        users = await self._records.users(entry.user for entry in entries)
+        """List who is still in a room or would be: whoever has come just before is no replica's to miss."""
+        entries = await self._rosters.read_now(room)
+        users = await self._records.users_now(entry.user for entry in entries)
         members = [each.user for each in entries if is_held(users.get(each.user), each.entry, room)]
         return list(dict.fromkeys((*members, *await self._given(room))))
 
     async def _given(self, room: RoomId) -> list[UserId]:
-        found = await self._records.store.read(Keys.given_in(room))
+        found = await self._records.read_now(Keys.given_in(room))
         return [room_and_user(key)[1] for key, record in found.items() if record.value]
 
     async def _finish(self, room: RoomId, closing: Closing) -> Affected:

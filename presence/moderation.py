@@ -182,8 +182,9 @@ class Moderation:
     async def end_call(self, order: EndCall) -> PresenceReply:
         """End what two users negotiate."""
         rule = functools.partial(rules.end_call, order.user, order.peer, order.call, f"ended {order.once}")
-        judged = await self._changes.negotiation(order.user, order.peer, rule)
-        return judged.reply
+        reply = await self._changes.end_offered(order.user, order.peer, rule)
+        assert isinstance(reply, Affected | Refused)  # the rule says nothing else
+        return reply
 
     async def _record(self, user: UserId) -> User | None:
         return (await self._records.users((user,), confirmed=True)).get(user)

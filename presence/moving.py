@@ -2,8 +2,11 @@
 
 A user, a pair or a room may be in another partition then, and nothing is carried over: so it is refused while
 anything is stored. Sessions end with their gateways, and what is stored of them goes by itself, as long as a
-presence process is there (docs/operations.md#partitions). `tieline streams` does it, and no service.
+presence process is there (docs/operations.md#partitions). What backends have decided goes by itself late or
+never: it is removed only for who says that they decide it anew. `tieline streams` does it, and no service.
 """
+
+from typing import Final
 
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
@@ -16,6 +19,9 @@ from tieline.runtime.cancelling import cancellable
 from tieline.wire import jetstream, jetstream_answers
 from tieline.wire.partitions import number_in
 from tieline.wire.subjects import Subjects
+
+DECIDED: Final = ("standing", "given", "once")
+"""The kinds of keys of what backends have decided: about users, by rooms, and how orders were answered."""
 
 
 class StillStored(Exception):
@@ -32,24 +38,30 @@ async def number_there(broker: Broker, subjects: Subjects) -> int | None:
     return number_in(stream) if stream else None
 
 
-async def remove_empty(broker: Broker, former: Subjects) -> None:
-    """Remove the streams of a number of partitions.
+async def remove_empty(broker: Broker, former: Subjects, *, forgets_decisions: bool = False) -> None:
+    """Remove the streams of a number of partitions, and if wanted what backends have decided.
 
     Raises:
-        StillStored: they are not empty. Nothing is removed.
+        StillStored: they are not empty, but for that. Nothing is removed.
         StoreUnavailable: JetStream does not answer, or does not permit it.
     """
     context = broker.client.jetstream(timeout=TIMEOUT_S)
     try:
-        kept = {
-            stream: count
-            for part in former.parts()
-            for stream, count in (
-                (jetstream.bucket_stream(part.bucket()), await _records(context, part)),
-                (part.mailbox(), await _messages(context, part)),
+        kept: dict[str, int] = {}
+        decided = 0
+        for part in former.parts():
+            records, decisions = await _records(context, part)
+            decided += decisions
+            kept[jetstream.bucket_stream(part.bucket())] = records
+            kept[part.mailbox()] = await _messages(context, part)
+        kept = {stream: count for stream, count in kept.items() if count}
+        if decided and not forgets_decisions:
+            raise StillStored(
+                f"what is there, in {former.partitions.number}, has {decided:,} records of what backends have"
+                " decided (members, bans, voices, answers to their orders), which are not carried over: have"
+                " each backend decide that anew afterwards, and remove it with --forget-decisions"
+                " (docs/operations.md#partitions)"
             )
-            if count
-        }
         if kept:
             listed = ", ".join(f"{stream} has {count:,}" for stream, count in kept.items())
             raise StillStored(
@@ -69,11 +81,15 @@ async def remove_empty(broker: Broker, former: Subjects) -> None:
         ) from error
 
 
-async def _records(context: JetStreamContext, part: Subjects) -> int:
-    """Count the records of a bucket, and what waits for a presence process to carry it out."""
+async def _records(context: JetStreamContext, part: Subjects) -> tuple[int, int]:
+    """Count the records of a bucket, with what waits for presence; and, apart, what backends have decided."""
     prefix = jetstream.bucket_prefix(part.bucket())
     counts = await _counts(context, jetstream.bucket_stream(part.bucket()), f"{prefix}>")
-    return sum(count for subject, count in counts.items() if subject != prefix + PROBE)
+    kinds = [
+        subject.removeprefix(prefix).partition(".")[0] for subject in counts if subject != prefix + PROBE
+    ]
+    decided = sum(kind in DECIDED for kind in kinds)
+    return len(kinds) - decided, decided
 
 
 async def _messages(context: JetStreamContext, part: Subjects) -> int:

@@ -137,7 +137,7 @@ class Records:
     ) -> None:
         """Take also what this process keeps of what it has read and written.
 
-        Of several `partitions` the store is asked as `current` for what is in others than what was written.
+        The store is asked as `current` for what must be as new as now; without one no replica of it lags.
         """
         self.partitions = partitions
         self._current = current
@@ -298,6 +298,16 @@ class Records:
         if not keys:
             return {}
         return users_in(await self.store.read(*keys, confirmed=confirmed), keys.values())
+
+    async def users_now(self, users: Iterable[UserId]) -> dict[UserId, User]:
+        """Read several users' records as they are now, or later; a user who has none is left out."""
+        keys = {Keys.user(user): user for user in users}
+        return users_in(await self.read_now(*keys), keys.values()) if keys else {}
+
+    async def read_now(self, *keys: str) -> dict[str, Record]:
+        """Read keys and patterns as they are now, or later. See `CurrentStore.read_now`."""
+        store = self.store.read if self._current is None else self._current.read_now
+        return await store(*keys)
 
     async def write_user(self, key: str, record: User, revision: int, *, confirm: bool = True) -> int:
         """Change a user's record; an offline one is kept for the retention only. See `Store.write`."""

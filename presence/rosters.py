@@ -100,6 +100,10 @@ class Rosters:
         found = await self._records.read_after(written, *written, Keys.roster(room))
         return rosters_in(found, [room])[room]
 
+    async def read_now(self, room: RoomId) -> list[StoredEntry]:
+        """Read the roster of a room as it is now, or later: nobody is missing who is answered to be in it."""
+        return rosters_in(await self._records.read_now(Keys.roster(room)), [room])[room]
+
     async def enter(
         self,
         user: UserId,

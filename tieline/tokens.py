@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 import jwt
 
 from tieline.wire.ids import ID_RULE, is_valid_id
+from tieline.wire.several import several
 
 SECRET_VARIABLE: Final = "TIELINE_JWT_SECRET"  # noqa: S105  # the name of the variable, not a secret
 DEFAULT_TTL_S: Final = 3600.0
@@ -57,12 +58,15 @@ def make_token(
 ) -> str:
     """Sign a token (HS256) for `user`, valid from now for `ttl_s` seconds; a negative `ttl_s`: expired.
 
-    `rooms` may be joined by the user (only "*": all of them), `join` are joined at connect, and without
-    `voice` the user may not send an offer.
+    `rooms` may be joined by the user (only "*": all of them), `join` are joined at connect, both lists; and
+    without `voice` the user may not send an offer.
 
     Raises:
         ValueError: the secret is empty, or an id is not valid (docs/protocol.md#2-envelope).
+        TypeError: `rooms` or `join` is one text, and not "*".
     """
+    rooms = [EVERY_ROOM] if rooms == EVERY_ROOM else several("rooms", rooms)
+    join = several("join", join)
     if not secret:
         raise ValueError("the secret is empty")
     for kind, name in (("user", user), *(("room", room) for room in (*rooms, *join))):

@@ -39,6 +39,11 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
+async def always() -> bool:
+    """Say yes: of an endpoint that only this process knows there is no other one."""
+    return True
+
+
 class Chance(Protocol):
     """A source of chance."""
 
@@ -97,16 +102,18 @@ class Delivery:
         """Have `run` return when the delivery that is under way has ended."""
         self._stopping.set()
 
-    async def run(self) -> None:
-        """Tell until stopped.
+    async def run(self, is_current: Callable[[], Awaitable[bool]] = always) -> None:
+        """Tell until stopped, or nothing if the endpoint is another one by now, which `is_current` finds out.
 
         Raises:
             Conflict: somebody else serves the endpoint.
             Unavailable: it was stopped while the bucket or the stream did not answer. What it has told since
                 it wrote that down last is told once more.
         """
-        queue = self.queue = await self._patiently(self._restored)
+        queue = self.queue = await self._patiently(lambda: self._restored(is_current))
         self.begun.set()
+        if queue is None:
+            return
         while not self._stopping.is_set():
             await self._patiently(lambda: self._fill(queue))
             due = queue.due(self._clock())
@@ -125,13 +132,19 @@ class Delivery:
                 _log.warning("webhook waits", extra={"endpoint": self.endpoint.id, "error": str(error)})
                 await asyncio.sleep(RETRY_S)
 
-    async def _restored(self) -> Queue:
-        """Go on where the endpoint has got to; one that is new begins with what happens from now on."""
+    async def _restored(self, is_current: Callable[[], Awaitable[bool]]) -> Queue | None:
+        """Go on where the endpoint has got to; one that is new begins with what happened since it was made.
+
+        Where an older one of this id has got to is not its business. Whether this is the newer of the two is
+        asked behind the reading of that: who is overtaken then finds it when it writes.
+        """
         stored = await self._bucket.read_one(self._key)
+        if not await is_current():
+            return None
         progress = webhooks.read_progress(stored.value)
         self._revision = stored.revision
-        if progress is None:
-            progress = Progress(await self._beginning())
+        if progress is None or progress.made != self.endpoint.made:
+            progress = Progress(self.endpoint.since or await self._beginning())
         queue = Queue(progress, self._batch, self._retry_for_ms)
         found = await self._stream.read_those(progress.waiting)
         for read in found:
@@ -231,7 +244,8 @@ class Delivery:
     async def _bury(self, dead: list[StoredEvent]) -> None:
         """Keep what died, until somebody looks at it or it is too old; what there is no room for is lost."""
         for event in dead:
-            letter = DeadLetter(self.endpoint.id, event.sequence, self._clock(), msgspec.Raw(event.body))
+            said = event.sequence, self._clock(), msgspec.Raw(event.body)
+            letter = DeadLetter(self.endpoint.id, *said, self.endpoint.made)
             key, value = Keys.dead(self.endpoint.id, event.sequence), webhooks.encode(letter)
             is_kept = await self._patiently(functools.partial(self._bucket.bury, key, value))
             metrics.WEBHOOK_EVENTS.labels("dead" if is_kept else "lost").inc()
@@ -244,7 +258,8 @@ class Delivery:
 
     async def _save(self, queue: Queue) -> None:
         """Write down how far the endpoint has got. A write whose answer was lost is recognized."""
-        value = webhooks.encode(msgspec.structs.replace(queue.progress(), by=self._name))
+        progress = msgspec.structs.replace(queue.progress(), by=self._name, made=self.endpoint.made)
+        value = webhooks.encode(progress)
         try:
             self._revision = await self._bucket.write(self._key, value, self._revision)
         except Conflict:

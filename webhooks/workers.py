@@ -8,6 +8,7 @@ somebody else has written (`webhooks.delivery`).
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NamedTuple
@@ -165,12 +166,19 @@ class Worker:
 
     async def _run(self, delivery: Delivery) -> None:
         try:
-            await delivery.run()
+            await delivery.run(functools.partial(self._is_current, delivery.endpoint))
         except Conflict:
             _log.warning("webhook is served by another worker", extra={"endpoint": delivery.endpoint.id})
         except Unavailable as error:
             said = {"endpoint": delivery.endpoint.id, "error": str(error)}
             _log.warning("webhook is left as it was written down last", extra=said)
+
+    async def _is_current(self, endpoint: Endpoint) -> bool:
+        """Whether an endpoint is what it was read to be, by the leader's word: a replica may have lagged."""
+        if endpoint == self._own:
+            return True
+        stored = await self._bucket.read_one(Keys.endpoint(endpoint.id))
+        return webhooks.read_endpoint(stored.value) == endpoint
 
     async def _let_go(self, endpoints: Sequence[EndpointId]) -> None:
         """Serve these no longer. One whose delivery is still under way is kept, and looked at next round.

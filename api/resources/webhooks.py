@@ -4,8 +4,11 @@ An endpoint is a record in the bucket of webhooks, which a worker serves within 
 it again changes nothing, so no key is needed for that.
 """
 
+import secrets
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Final, Protocol
 
+import msgspec
 from litestar import delete, get, put
 from litestar.openapi.spec import Example
 from litestar.params import JSONBody, PathParameter
@@ -14,6 +17,7 @@ from litestar.types import ControllerRouterHandler
 from api.authority import demands
 from api.problems import Refusal, problems
 from tieline.api.bodies import FieldProblem, Webhook, WebhookOrder, Webhooks
+from tieline.event_stream import NoStream
 from tieline.webhook_bucket import Conflict, Record, Unavailable
 from tieline.wire import cloud_events, webhooks
 from tieline.wire.webhooks import MOST_ENDPOINTS, SETTINGS, Endpoint, EndpointId, Keys, problem_of_url
@@ -53,8 +57,22 @@ class Store(Protocol):
         ...
 
 
-def webhook_routes(store: Store, *, may_be_private: bool) -> list[ControllerRouterHandler]:
-    """Make the routes. `may_be_private`: endpoints may be in private networks, as the workers have it."""
+Place = Callable[[], Awaitable[int]]
+"""Find where the stream of events is now; `tieline.event_stream.EventStream.begin` is one."""
+
+
+async def unknown_place() -> int:
+    """Leave it to the worker that takes an endpoint up where that begins."""
+    return 0
+
+
+def webhook_routes(
+    store: Store, *, may_be_private: bool, place: Place = unknown_place
+) -> list[ControllerRouterHandler]:
+    """Make the routes. `may_be_private`: endpoints may be in private networks, as the workers have it.
+
+    A webhook that is made begins at the `place` that the stream of events has reached.
+    """
 
     @get(
         "/webhooks",
@@ -86,15 +104,17 @@ def webhook_routes(store: Store, *, may_be_private: bool) -> list[ControllerRout
         """Have events told to an address from now on, within seconds; or change what is told, and how.
 
         With two secrets each delivery is signed by both: so one is changed for the next. One that is paused
-        is told later what happens meanwhile, for as long as events are kept.
+        is told later what happens meanwhile, for as long as events are kept. One that is made after another
+        one of its name was removed is told nothing that waited for that one.
         """
-        endpoint = _endpoint(data, EndpointId(webhook), may_be_private=may_be_private)
-        value = webhooks.encode(endpoint)
+        wanted = _endpoint(data, EndpointId(webhook), may_be_private=may_be_private)
         for _ in range(TRIES):
             try:
-                stored = await store.read_one(Keys.endpoint(endpoint.id))
+                stored = await store.read_one(Keys.endpoint(wanted.id))
                 if not stored.value and len(await _all(store)) >= MOST_ENDPOINTS:
                     raise Refusal(409, "TOO_MANY_WEBHOOKS", f"there are {MOST_ENDPOINTS} webhooks already")
+                endpoint = await _made(wanted, webhooks.read_endpoint(stored.value), place)
+                value = webhooks.encode(endpoint)
                 if stored.value != value:
                     await store.write(Keys.endpoint(endpoint.id), value, stored.revision)
             except Conflict:
@@ -153,6 +173,21 @@ def _endpoint(order: WebhookOrder, name: EndpointId, *, may_be_private: bool) ->
         if not any(Endpoint(name, "", (), (kind,)).wants(known) for known in cloud_events.KINDS):
             raise _bad("events", f"there are no events {kind!r}; there are {', '.join(cloud_events.KINDS)}")
     return Endpoint(name, order.url, tuple(order.secrets), tuple(order.events), is_paused=order.paused)
+
+
+async def _made(wanted: Endpoint, there: Endpoint | None, place: Place) -> Endpoint:
+    """Let an endpoint be the one that is there, or a new one, which begins where the stream is now.
+
+    Raises:
+        Unavailable: the stream does not answer.
+    """
+    if there is not None:
+        return msgspec.structs.replace(wanted, made=there.made, since=there.since)
+    try:
+        since = await place()
+    except NoStream:  # it begins where the stream is that a worker finds
+        since = 0
+    return msgspec.structs.replace(wanted, made=secrets.token_hex(8), since=since)
 
 
 def _shown(endpoint: Endpoint) -> Webhook:

@@ -37,6 +37,7 @@ LIVE_FOR_BOB = SUBJECTS.live(BOB, S1)
 MARK = PART.mark(GATEWAY)
 MARK_OF_INTRUDER = PART.mark(GatewayId("intruder"))
 BUCKET = (f"{KEYS}user.bob", f"{KEYS}timer.lease.g1")
+EVENTS, HOOKS = f"EVENTS_{NS}", f"KV_{NS}-webhooks"
 READS_OF_THE_BUCKET = (
     f"$JS.API.DIRECT.GET.{KV}",
     f"$JS.API.DIRECT.GET.{KV}.{KEYS}user.bob",
@@ -49,6 +50,11 @@ HARM_TO_STREAMS = tuple(
     f"$JS.API.{what}.{stream}"
     for what in ("STREAM.DELETE", "STREAM.PURGE", "STREAM.MSG.DELETE", "STREAM.LEADER.STEPDOWN")
     for stream in (KV, MAILBOX)
+)
+HARM_TO_EVENTS = tuple(
+    f"$JS.API.STREAM.{what}.{stream}"
+    for what in ("UPDATE", "DELETE", "PURGE", "MSG.DELETE")
+    for stream in (EVENTS, HOOKS)
 )
 ANSWERS = (f"{NS}.gateway.g1.reply.1", f"{NS}.router.r1.reply.1", f"{NS}.presence.p1.reply.1")
 
@@ -118,6 +124,34 @@ NOT_TO_SAY = {
         *(f"{NS}.signal.WEBRTC_OFFER", f"{NS}.presence.open", f"{NS}.gateway.g1.close"),
         f"$JS.API.DIRECT.GET.{MAILBOX}",
     ],
+    "api": [
+        FRAME_FOR_BOB,
+        *BUCKET,
+        *READS_OF_THE_BUCKET,
+        *HARM_TO_STREAMS,
+        *HARM_TO_EVENTS,
+        *ANSWERS,
+        *(f"{NS}.presence.{op}" for op in ("check", "open", "end", "register", "tell", "join", "lease")),
+        *(f"{NS}.signal.WEBRTC_OFFER", f"{NS}.mark.g1", f"{NS}.room.r.bob", f"{NS}.changed.bob"),
+        *(f"{NS}.events.joined", f"{NS}.cloudevents.call.ended", f"{NS}.cloudevents.again.one"),
+        *(f"{NS}.gateway.g1.close", f"{NS}.gateway.g1.join"),
+        *(f"$KV.{NS}-webhooks.{key}" for key in ("progress.one", "lease.one", "worker.one", "dead.one.1")),
+        f"$JS.API.STREAM.CREATE.{HOOKS}",
+        f"$JS.API.DIRECT.GET.{MAILBOX}",
+    ],
+    "webhooks": [
+        FRAME_FOR_BOB,
+        *BUCKET,
+        *READS_OF_THE_BUCKET,
+        *HARM_TO_STREAMS,
+        *HARM_TO_EVENTS,
+        *ANSWERS,
+        *(f"{NS}.presence.{op}" for op in ("check", "open", "ban", "add", "message", "user")),
+        *(f"{NS}.signal.WEBRTC_OFFER", f"{NS}.mark.g1", f"{NS}.room.r.bob", f"{NS}.changed.bob"),
+        *(f"{NS}.events.joined", f"{NS}.cloudevents.call.ended", f"{NS}.gateway.g1.close"),
+        f"$JS.API.STREAM.CREATE.{EVENTS}",
+        f"$JS.API.DIRECT.GET.{MAILBOX}",
+    ],
     "observer": [FRAME_FOR_BOB, *BUCKET, *READS_OF_THE_BUCKET, *ANSWERS, f"{NS}.events.joined", "anything"],
 }
 
@@ -130,6 +164,10 @@ OTHERS_ANSWERS = {
     "router": f"{NS}.router.*.reply.*",
     "presence": f"{NS}.presence.*.reply.*",
 }
+WHAT_OTHERS_SAY = (
+    *(f"{NS}.signal.*", f"{NS}.presence.*", f"{NS}.changed.*", f"{NS}.events.*"),
+    *(f"{NS}.user.bob.s1", f"{NS}.live.user.bob.s1"),
+)
 
 NOT_TO_HEAR = {
     "gateway": [
@@ -152,6 +190,8 @@ NOT_TO_HEAR = {
         f"{NS}.presence.*",
     ],
     "streams": [*EVERYTHING, *OTHERS_ANSWERS.values(), f"{NS}.signal.*", f"{NS}.events.*"],
+    "api": [*EVERYTHING, *OTHERS_ANSWERS.values(), *WHAT_OTHERS_SAY],
+    "webhooks": [*EVERYTHING, *OTHERS_ANSWERS.values(), *WHAT_OTHERS_SAY],
     "observer": [*EVERYTHING, *OTHERS_ANSWERS.values(), f"{NS}.signal.*", f"{NS}.changed.*"],
 }
 

@@ -182,6 +182,7 @@ FAILURES: Final[Mapping[str, Failure]] = {
     "TielineNoRouterReady": Failure(_no_more("r1")),
     "TielineNoPresenceReady": Failure({_of("tieline_ready", "p1"): changed(1, 0)}),
     "TielineNoApiReady": Failure(_no_more("a1")),
+    "TielineNoWebhookWorkerReady": Failure(_no_more("w1")),
     "TielineProcessDown": Failure(_no_more("g2")),
     "TielineNotReady": Failure({_of("tieline_ready", "g2"): changed(1, 0)}),
     "TielineDrainStuck": Failure(
@@ -287,6 +288,7 @@ HARMLESS: Final[Mapping[str, Series]] = {
         if "negotiations" in name or "sessions_" in name or "signals" in name or "refused" in name
         if "orphaned" not in name and "presence_tokens" not in name
     },
+    "no webhooks, and so no worker": {name: f"_x{MINUTES}" for name in HEALTHY if 'instance="w1"' in name},
     "four partitions, each with half of what it may": partitioned(64e6, 300e6),
     "a thousand clients with bad tokens": {
         _of("tieline_handshakes_refused_total", "g1", reason="UNAUTHORIZED"): rising(1000)

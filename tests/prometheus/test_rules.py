@@ -10,7 +10,7 @@ import yaml
 
 from deploy.monitoring.generated import PROMETHEUS_RULE, RULES
 from tests.prometheus.expressions import ALERTS
-from tests.prometheus.scenarios import FAILURES, HARMLESS, HEALTHY, MINUTES, Series, partitioned
+from tests.prometheus.scenarios import FAILURES, HARMLESS, HEALTHY, MINUTES, PROCESSES, Series, partitioned
 from tests.support.nats_server import NatsServer
 from tests.support.prometheus import Prometheus, Rule, promtool
 from tests.support.system import System
@@ -21,6 +21,13 @@ ROOT = Path(__file__).parents[2]
 RUNBOOKS = "docs/operations.md"
 WHERE = "{{ with $externalLabels.tieline_runbooks }}{{ . }}{{ end }}"
 """An operator's own label, which says where this repository can be read: no place of ours is known."""
+
+SERVICES = sorted(
+    path.parent.name
+    for path in ROOT.glob("*/__main__.py")
+    if "from tieline.runtime.process import" in path.read_text()
+)
+"""What runs as processes of its own: `python -m SERVICE`."""
 
 FIRING = 'ALERTS{{alertname="{name}",alertstate="firing"}}'
 
@@ -63,6 +70,18 @@ def test_the_prometheus_of_compose_reads_the_rules() -> None:
 
 def test_every_alert_has_a_failure_to_be_tried_with() -> None:
     assert FAILURES.keys() == ALERTS.keys()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_of_every_service_it_is_told_if_none_is_ready(service: str) -> None:
+    asking = f'absent((tieline_ready == 1) and on (job, instance) tieline_build_info{{service="{service}"}})'
+    (name,) = [name for name, rule in ALERTS.items() if rule["expr"].startswith(asking)]
+    assert re.fullmatch(r"TielineNo\w+Ready", name)
+    assert ALERTS[name]["labels"]["service"] == service
+
+
+def test_every_service_is_among_those_that_are_watched() -> None:
+    assert set(PROCESSES.values()) == set(SERVICES)
 
 
 @pytest.mark.needs("promtool")

@@ -170,6 +170,15 @@ def test_what_a_document_finds_in_a_file_is_defined_there() -> None:
     assert missing == []
 
 
+def test_every_test_that_a_document_names_exists() -> None:
+    tests = list((ROOT / "tests").rglob("test_*.py"))
+    there = {name for path in tests for name in re.findall(r"def (test_\w+)\(", path.read_text())}
+    there |= {path.stem for path in tests}
+    pages = [page for page in DOCUMENTS if page.name != "style.md"]  # which names an example
+    named = {name for page in pages for name in re.findall(r"`(test_\w+)`", page.read_text())}
+    assert named - there == set()
+
+
 def test_every_page_and_heading_cited_in_a_comment_exists() -> None:
     wrong = []
     for path, target in citations():

@@ -43,6 +43,17 @@ def test_only_a_lone_star_means_every_room(rooms: list[str], claim: object) -> N
     assert claims_of(make_token(SECRET, "alice", rooms))["rooms"] == claim
 
 
+def test_every_room_may_be_given_as_the_star_that_it_is() -> None:
+    assert claims_of(make_token(SECRET, "alice", "*"))["rooms"] == "*"
+
+
+def test_the_letters_of_a_room_are_no_rooms() -> None:
+    with pytest.raises(TypeError, match=r"^rooms: a list of texts is wanted"):
+        make_token(SECRET, "alice", "lobby")
+    with pytest.raises(TypeError, match=r"^join: a list of texts is wanted"):
+        make_token(SECRET, "alice", [], join="lobby")
+
+
 def test_voice_is_named_only_when_it_is_denied() -> None:
     assert "voice" not in claims_of(make_token(SECRET, "alice", ["demo"]))
     assert claims_of(make_token(SECRET, "alice", ["demo"], voice=False))["voice"] is False

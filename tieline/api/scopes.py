@@ -6,6 +6,8 @@ Each operation of the API demands one of them (`api/`), which its document names
 from collections.abc import Iterable
 from typing import Final, Literal, get_args
 
+from tieline.wire.several import several
+
 Scope = Literal[
     "rooms:read",
     "rooms:write",
@@ -28,9 +30,9 @@ EVERYTHING: Final = "*"
 
 def unknown_scopes(words: Iterable[str]) -> list[str]:
     """List those words that are no scopes."""
-    return [word for word in words if word != EVERYTHING and word not in SCOPES]
+    return [word for word in several("scopes", words) if word != EVERYTHING and word not in SCOPES]
 
 
 def allows(granted: Iterable[str], wanted: Scope) -> bool:
     """Whether who is granted these scopes may do what demands this one."""
-    return any(each in (wanted, EVERYTHING) for each in granted)
+    return any(each in (wanted, EVERYTHING) for each in several("scopes", granted))

@@ -1,7 +1,7 @@
 """`tieline streams`: make the streams as the settings of presence say, or adapt them.
 
 With another number of partitions (`TIELINE_PARTITIONS`) than is there, it removes what is there if that is
-empty, and else changes nothing.
+empty, and else changes nothing. What backends have decided is removed only with `--forget-decisions`.
 
 Presence makes them by itself where they are not there. To adapt a stream can empty it, so where services log
 in to NATS with rights of their own presence may not: an operator does, as the user `streams`, after changing
@@ -46,10 +46,16 @@ _ADVICE: Final = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare nothing: the settings stand in the environment, as those of presence do."""
+    """Declare what no setting says: those stand in the environment, as those of presence do."""
+    parser.add_argument(
+        "--forget-decisions",
+        action="store_true",
+        help="with another number of partitions: remove the members, bans and voices that backends have"
+        " decided, which each backend decides anew afterwards",
+    )
 
 
-def run(_options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Make or adapt both streams; returns the exit status."""
     failures: list[Exception] = []
     # What the broker says is said below, once, and to the end.
@@ -57,7 +63,7 @@ def run(_options: argparse.Namespace) -> int:
         logging.getLogger(package).addHandler(logging.NullHandler())
     try:
         settings = read_settings(PresenceSettings, os.environ)
-        room = asyncio.run(_make(settings, failures.append))
+        room = asyncio.run(_make(settings, failures.append, forgets_decisions=options.forget_decisions))
     except SettingsError as problem:
         return refuse("streams", str(problem))
     except TimeoutError:
@@ -113,7 +119,9 @@ def _advice(failure: Exception) -> str:
     return ""
 
 
-async def _make(settings: PresenceSettings, on_failure: Callable[[Exception], None]) -> int:
+async def _make(
+    settings: PresenceSettings, on_failure: Callable[[Exception], None], *, forgets_decisions: bool
+) -> int:
     """Make or adapt both; returns how many bytes the mailbox may keep."""
     subjects = Subjects(settings.namespace, settings.partitions)
     instance = f"s{secrets.token_hex(4)}"
@@ -127,7 +135,7 @@ async def _make(settings: PresenceSettings, on_failure: Callable[[Exception], No
         )
     try:
         keep_s = settings.resume_window + settings.gateway_lease
-        await _remove_former(broker, subjects)
+        await _remove_former(broker, subjects, forgets_decisions=forgets_decisions)
         if settings.events == "on":
             await make_event_stream(
                 broker,
@@ -143,10 +151,11 @@ async def _make(settings: PresenceSettings, on_failure: Callable[[Exception], No
         await broker.close()
 
 
-async def _remove_former(broker: Broker, subjects: Subjects) -> None:
-    """Remove the streams of another number of partitions, if they are empty."""
+async def _remove_former(broker: Broker, subjects: Subjects, *, forgets_decisions: bool) -> None:
+    """Remove the streams of another number of partitions, if they are empty but for what may be forgotten."""
     number = await number_there(broker, subjects)
     if number is None or number == subjects.partitions.number:
         return
-    await remove_empty(broker, Subjects(subjects.namespace, number))
+    former = Subjects(subjects.namespace, number)
+    await remove_empty(broker, former, forgets_decisions=forgets_decisions)
     note("streams", f"nothing was stored in {number}, and it is {subjects.partitions.number} from now on")

@@ -10,7 +10,6 @@ import contextlib
 import os
 import secrets
 import sys
-from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -23,7 +22,7 @@ from tieline.runtime.settings import SettingsError, read_settings
 from tieline.webhook_bucket import TIMEOUT_S, Bucket, Conflict, Record, Unavailable
 from tieline.wire import jetstream_answers, jetstream_headers, webhooks
 from tieline.wire.subjects import Subjects, identifier
-from tieline.wire.webhooks import SETTINGS, DeadLetter, Endpoint, EndpointId
+from tieline.wire.webhooks import SETTINGS, DeadLetter, Endpoint, EndpointId, Progress
 from webhooks.settings import WebhookSettings, endpoint_of
 
 
@@ -65,8 +64,19 @@ class _NoEndpoint(Exception):
 
 class _Found(NamedTuple):
     endpoints: dict[EndpointId, Endpoint]
-    waiting: dict[EndpointId, int]
+    progress: dict[EndpointId, Progress]
     dead: list[tuple[str, Record, DeadLetter]]
+
+    def dead_of(self, name: EndpointId) -> list[tuple[str, Record, DeadLetter]]:
+        """List the dead letters of an endpoint that is there, or else those of one that was."""
+        endpoint = self.endpoints.get(name)
+        of_that_name = (each for each in self.dead if each[2].endpoint == name)
+        return [each for each in of_that_name if endpoint is None or each[2].made == endpoint.made]
+
+    def waiting_for(self, endpoint: Endpoint) -> int:
+        """Count what waits for an endpoint, and not for one of its id before it."""
+        progress = self.progress.get(endpoint.id)
+        return len(progress.waiting) if progress is not None and progress.made == endpoint.made else 0
 
 
 async def _ask(
@@ -91,10 +101,10 @@ async def _ask(
         found = await _find(bucket, own)
         if options.asked == "list":
             return _listed(found)
-        dead = [each for each in found.dead if each[2].endpoint == options.endpoint]
+        dead = found.dead_of(options.endpoint)
         if options.asked == "dead":
             return [bytes(letter.event).decode() for _, _, letter in dead]
-        if options.endpoint != SETTINGS and options.endpoint not in found.endpoints:
+        if options.endpoint not in found.endpoints and options.endpoint != SETTINGS:
             raise _NoEndpoint(f"there is no webhook {options.endpoint!r} that could be told anything")
         chosen = [each for each in dead if not options.sequence or each[2].sequence in options.sequence]
         for key, record, letter in chosen:
@@ -107,25 +117,24 @@ async def _ask(
 async def _find(bucket: Bucket, own: Endpoint | None) -> _Found:
     found = await bucket.read("endpoint.*", "progress.*", "dead.*.*")
     endpoints = {} if own is None else {own.id: own}
-    waiting: dict[EndpointId, int] = {}
+    reached: dict[EndpointId, Progress] = {}
     dead: list[tuple[str, Record, DeadLetter]] = []
     for key, record in found.items():
         kind, name, *_ = key.split(".")
         if kind == "endpoint" and (endpoint := webhooks.read_endpoint(record.value)):
             endpoints[endpoint.id] = endpoint
         elif kind == "progress" and (progress := webhooks.read_progress(record.value)):
-            waiting[EndpointId(identifier(name))] = len(progress.waiting)
+            reached[EndpointId(identifier(name))] = progress
         elif kind == "dead" and (letter := webhooks.read_dead(record.value)):
             dead.append((key, record, letter))
     dead.sort(key=lambda each: each[2].sequence)
-    return _Found(endpoints, waiting, dead)
+    return _Found(endpoints, reached, dead)
 
 
 def _listed(found: _Found) -> list[str]:
-    counts = Counter(letter.endpoint for _, _, letter in found.dead)
     return [
-        f"{endpoint.id}  {endpoint.url}  waiting {found.waiting.get(endpoint.id, 0)}"
-        f"  dead {counts[endpoint.id]}  {','.join(endpoint.kinds) or 'all events'}"
+        f"{endpoint.id}  {endpoint.url}  waiting {found.waiting_for(endpoint)}"
+        f"  dead {len(found.dead_of(endpoint.id))}  {','.join(endpoint.kinds) or 'all events'}"
         f"{'  paused' if endpoint.is_paused else ''}"
         for endpoint in sorted(found.endpoints.values(), key=lambda each: each.id)
     ]

@@ -18,6 +18,9 @@ LEAST_SECRET_BYTES: Final = 16
 """With fewer nothing starts: whoever holds a token finds a typed secret of that length within hours, and then
 makes tokens for anybody. Between the two lengths a system may be running that has to go on."""
 
+_OF_TOKENS: Final = ("jwt_secret", "jwt_secret_previous")
+"""What a process may be told that does not look at tokens, and leaves alone."""
+
 _FORMAT: Final = "Cf"
 """The characters of Unicode that change how others are shown, and are not shown themselves."""
 
@@ -55,7 +58,7 @@ def doubts_about(settings: ProcessSettings) -> list[Doubt]:
         value = getattr(settings, field.name)
         if not is_secret(field.type) or not value:
             continue
-        if signs(field.type) and not settings.looks_at_tokens:  # it is the gateways'
+        if field.name in _OF_TOKENS and not settings.looks_at_tokens:  # it is the gateways'
             continue
         variable = PREFIX + field.name.upper()
         size = len(value.strip().encode())

@@ -4,5 +4,6 @@ Clients: what they send (`envelope`), what they are sent (`replies`), error and 
 Processes: messages (`internal`), names of frames (`digests`), subjects and keys (`subjects`), what each
 service may publish and subscribe to (`permissions`), JetStream's own words (`jetstream`,
 `jetstream_headers`, `jetstream_answers`). Both: ids (`ids`), the tokens that resume sessions
-(`resume_tokens`), and numbers that several processes must agree on (`limits`). Backends: what has happened (`events`).
+(`resume_tokens`), and numbers that several processes must agree on (`limits`). Backends: what has
+happened (`events`).
 """

@@ -13,6 +13,8 @@ import hmac
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from tieline.wire.several import several
+
 PREFIX: Final = "whsec_"
 """What a secret begins with that is written in base64; any other counts as the text that it is."""
 
@@ -41,7 +43,9 @@ def headers_of(secrets: Iterable[str], name: str, timestamp: int, body: bytes) -
     return {
         "webhook-id": name,
         "webhook-timestamp": str(timestamp),
-        "webhook-signature": " ".join(signature(secret, name, timestamp, body) for secret in secrets),
+        "webhook-signature": " ".join(
+            signature(secret, name, timestamp, body) for secret in several("secrets", secrets)
+        ),
     }
 
 

@@ -37,6 +37,10 @@ class Endpoint(msgspec.Struct, frozen=True):
     """The kinds that it wants, such as `call.offered`, or `call.*`; none: all."""
     is_paused: bool = False
     """Nothing is told to it now; what happens meanwhile is told when it goes on."""
+    made: str = ""
+    """What tells it from one of the same id that was removed before; empty: it stands in the settings."""
+    since: int = 0
+    """The place in the stream behind which it begins; 0: where the stream is when a worker takes it up."""
 
     def wants(self, kind: str) -> bool:
         """Whether events of a kind are told to it."""
@@ -72,6 +76,8 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
     next_at: int = 0
     by: str = ""
     """Who has written it: two who serve one endpoint may else take the other's write for their own."""
+    made: str = ""
+    """Of which endpoint of this id it is: see `Endpoint.made`."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -81,6 +87,8 @@ class DeadLetter(msgspec.Struct, frozen=True):
     sequence: int
     died_at: int
     event: msgspec.Raw
+    made: str = ""
+    """Of which endpoint of this id it is: see `Endpoint.made`."""
 
 
 class Keys:

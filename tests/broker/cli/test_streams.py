@@ -104,6 +104,21 @@ def test_it_moves_what_is_empty_to_another_number(
     assert "nothing was stored in 2, and it is 1 from now on" in said
 
 
+def test_it_moves_what_backends_decided_nowhere(
+    pip_nats: NatsServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TIELINE_NATS_URL", pip_nats.url)
+    assert main(["streams"]) == 0
+    stores(pip_nats.url, "$KV.tieline.standing.alice")
+    monkeypatch.setenv("TIELINE_PARTITIONS", "4")
+    assert main(["streams"]) == 1
+    said = capsys.readouterr().err
+    assert "TIELINE_PARTITIONS is 4, but what is there, in 1, has 1 records of what backends" in said
+    assert "remove it with --forget-decisions" in said
+    assert main(["streams", "--forget-decisions"]) == 0
+    assert "MAILBOX_tieline-0-of-4" in names(pip_nats.url)
+
+
 @pytest.mark.parametrize(
     "subject",
     ["tieline.user.alice.s", "tieline.room.r.alice", "$KV.tieline.user.alice", "$KV.tieline.timer.x"],

@@ -74,15 +74,23 @@ async def test_endpoints_and_dead_letters_are_shown_and_told_again(
 
 
 @pytest.mark.usefixtures("environ")
-async def test_what_is_for_nobody_any_more_is_kept(
+async def test_what_one_of_the_same_name_left_behind_is_not_its_own(
     broker: Broker, requests: Requests, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bucket = await furnished(broker, requests)
-    await bucket.remove(Keys.endpoint(ONE), (await bucket.read_one(Keys.endpoint(ONE))).revision)
-    assert await tieline("replay", "one") == EXIT_UNUSABLE
-    assert "no webhook 'one'" in capsys.readouterr().err
+    key = Keys.endpoint(ONE)
+    await bucket.remove(key, (await bucket.read_one(key)).revision)
     assert await tieline("dead", "one") == EXIT_OK
     assert len(capsys.readouterr().out.splitlines()) == 2
+    assert await tieline("replay", "one") == EXIT_UNUSABLE
+    assert "no webhook 'one'" in capsys.readouterr().err
+    anew = Endpoint(ONE, "https://backend.example", ("secret",), made="anew", since=9)
+    await bucket.write(key, webhooks.encode(anew), (await bucket.read_one(key)).revision)
+    assert await tieline("list") == EXIT_OK
+    assert capsys.readouterr().out == "one  https://backend.example  waiting 0  dead 0  all events\n"
+    assert await tieline("replay", "one") == EXIT_OK
+    assert capsys.readouterr().out == "0 of 0 dead letters are told to one again\n"
+    assert await EventStream(requests, SUBJECTS).read(0) == []
 
 
 @pytest.mark.usefixtures("environ", "broker")

@@ -114,6 +114,39 @@ async def test_nothing_is_removed_while_anything_is_stored(
         await made(broker, after)
 
 
+@moving
+@pytest.mark.parametrize(
+    "key",
+    [
+        Keys.standing(UserId("alice")),
+        Keys.given(RoomId("hall"), UserId("alice")),
+        Keys.once("an order"),
+    ],
+)
+async def test_what_backends_decided_goes_only_for_who_says_so(
+    broker: Broker, before: int, after: int, key: str
+) -> None:
+    there = await made(broker, before)
+    part = there.parts()[there.partitions.of_key(key) or 0]
+    await broker.client.jetstream().publish(f"$KV.{part.bucket()}.{key}", b"x")
+    with pytest.raises(StillStored, match=r"has 1 records of what backends .* --forget-decisions"):
+        await remove_empty(broker, there)
+    assert await streams(broker) == names(there)
+    await remove_empty(broker, there, forgets_decisions=True)
+    assert await streams(broker) == set()
+    await made(broker, after)
+
+
+async def test_with_what_was_decided_goes_nothing_else(broker: Broker) -> None:
+    there = await made(broker, 2)
+    part = there.parts()[0]
+    for key in (Keys.standing(UserId("alice")), Keys.user(UserId("alice"))):
+        await broker.client.jetstream().publish(f"$KV.{part.bucket()}.{key}", b"x")
+    with pytest.raises(StillStored, match=r"is not empty \(KV_t-0-of-2 has 1\)"):
+        await remove_empty(broker, there, forgets_decisions=True)
+    assert await streams(broker) == names(there)
+
+
 async def test_what_is_gone_already_is_as_well(broker: Broker) -> None:
     there = await made(broker, 2)
     await broker.client.jetstream().delete_stream(there.parts()[1].mailbox())

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
+from msgspec import structs
 
 from presence.event_stream import make_event_stream
 from tests.broker.webhooks.conftest import SUBJECTS, Events, Lagging
@@ -53,12 +54,16 @@ class Telling:
         self.retry_for_ms = 3_600_000
         self._running: list[tuple[Delivery, asyncio.Task[None]]] = []
 
-    def begin(self) -> Delivery:
-        """Let another worker serve the endpoint."""
+    def delivery(self) -> Delivery:
+        """Make another one."""
         bucket, stream, news, sender = self._parts
-        delivery = Delivery(
+        return Delivery(
             self.endpoint, bucket, stream, news, sender, self.clock, 10, self.retry_for_ms, round_s=0.2
         )
+
+    def begin(self) -> Delivery:
+        """Let another worker serve the endpoint."""
+        delivery = self.delivery()
         self._running.append((delivery, asyncio.create_task(delivery.run())))
         return delivery
 
@@ -336,6 +341,43 @@ async def test_what_was_not_wanted_is_not_said_to_be_lost(
     told = await events.tell("a", "call.ended")
     await until(lambda: ids(receiver) == [told])
     assert value_of(metrics.WEBHOOK_EVENTS.labels("lost")) == lost_before
+
+
+async def test_one_that_is_made_anew_hears_nothing_of_what_waited(
+    telling: Telling, events: Events, receiver: Receiver, stream: EventStream, bucket: Bucket
+) -> None:
+    async with Receiver().listening() as former:
+        former.manner = "refuses"
+        telling.endpoint = structs.replace(telling.endpoint, url=former.url, made="older")
+        older = await telling.began()
+        await events.tell("a")
+        await until(lambda: bool(former.posts))
+        since = await stream.begin()
+        telling.endpoint = structs.replace(telling.endpoint, url=receiver.url, made="newer", since=since)
+        soon = await events.tell("a")
+        await telling.began()
+        with pytest.raises(Conflict):
+            await telling.end_of(older)
+        later = await events.tell("a")
+        await until(lambda: later in ids(receiver))
+    assert ids(receiver) == [soon, later]
+    progress = webhooks.read_progress((await bucket.read_one(Keys.progress(ONE))).value)
+    assert progress is not None
+    assert progress.made == "newer"
+
+
+async def test_one_that_is_another_one_by_now_is_told_nothing(
+    telling: Telling, events: Events, receiver: Receiver, bucket: Bucket
+) -> None:
+    del events
+
+    async def no() -> bool:
+        return False
+
+    delivery = telling.delivery()
+    await delivery.run(no)
+    assert (await bucket.read_one(Keys.progress(ONE))).revision == 0
+    assert receiver.posts == []
 
 
 async def test_a_stop_lets_the_delivery_end(telling: Telling, events: Events, receiver: Receiver) -> None:

@@ -10,7 +10,7 @@ from tests.broker.webhooks.conftest import Events
 from tests.support.receiver import SECRET, Receiver
 from tests.support.waiting import PATIENCE_S, until, within
 from tieline.event_stream import EventStream, News
-from tieline.webhook_bucket import Bucket, Unavailable
+from tieline.webhook_bucket import Bucket, Record, Unavailable
 from tieline.wire import webhooks
 from tieline.wire.webhooks import Endpoint, EndpointId, Keys
 from webhooks.delivery import Delivery
@@ -124,6 +124,50 @@ async def test_a_changed_endpoint_goes_on_where_it_was(
     second = await events.tell("call")
     await until(lambda: [event["id"] for event in receiver.taken] == [first, second])
     assert receiver.posts[-1].is_signed("new")
+
+
+async def test_one_made_anew_under_its_name_begins_when_it_is_made(
+    team: Team, bucket: Bucket, receiver: Receiver, events: Events, stream: EventStream
+) -> None:
+    key = Keys.endpoint(EndpointId("a"))
+    async with Receiver().listening() as former:
+        former.manner = "refuses"
+        await add(bucket, former, "a")
+        one = team.worker("one")
+        await one.look()
+        await one.begun()
+        await events.tell("call")
+        await until(lambda: bool(former.posts))
+        await bucket.remove(key, (await bucket.read_one(key)).revision)
+        anew = Endpoint(EndpointId("a"), receiver.url, ("new",), made="anew", since=await stream.begin())
+        await bucket.write(key, webhooks.encode(anew), (await bucket.read_one(key)).revision)
+        soon = await events.tell("call")
+        team.clock.now += ALONE_S + 1
+        await one.look()
+        await one.look()
+        await until(lambda: bool(receiver.taken))
+    assert [event["id"] for event in receiver.taken] == [soon]
+    assert receiver.posts[0].is_signed("new")
+
+
+async def test_what_a_replica_still_has_is_not_served(
+    team: Team, bucket: Bucket, receiver: Receiver, events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await add(bucket, receiver, "a")
+    lagging = await bucket.read(Keys.endpoints())
+    key = Keys.endpoint(EndpointId("a"))
+    await bucket.remove(key, (await bucket.read_one(key)).revision)
+
+    async def lags(*_: str) -> dict[str, Record]:
+        return lagging
+
+    monkeypatch.setattr(bucket, "read", lags)
+    one = team.worker("one")
+    await one.look()
+    assert one.serves == ("a",)
+    await events.tell("call")
+    await until(lambda: all(served.running.done() for served in one._served.values()))
+    assert receiver.posts == []
 
 
 async def test_the_endpoint_of_the_settings_is_one_of_all(

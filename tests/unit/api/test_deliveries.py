@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import pytest
@@ -81,6 +81,21 @@ def test_without_a_secret_nothing_is_taken() -> None:
     for secrets in ((), ("",)):
         with pytest.raises(BadDelivery, match="another secret"):
             read_delivery(headers, b"[]", secrets, NOW)
+
+
+def test_a_secret_by_which_anybody_can_sign_counts_for_nothing() -> None:
+    body = cloud_events.batch_of([ENDED])
+    forged = headers_of(("whsec_",), "msg_1", int(NOW), body)
+    with pytest.raises(BadDelivery, match="another secret"):
+        read_delivery(forged, body, ("whsec_",), NOW)
+    assert read_delivery(headers_of((SECRET,), "msg_1", int(NOW), body), body, ("whsec_", SECRET), NOW)
+
+
+@pytest.mark.parametrize("secrets", ["secret", b"secret", [b"secret"], (None,)])
+def test_one_secret_is_not_taken_letter_by_letter(secrets: Any) -> None:  # what types let pass, or not
+    headers = headers_of(("s",), "msg_1", int(NOW), b"[]")
+    with pytest.raises(TypeError, match=r"^secrets: a list of texts is wanted"):
+        read_delivery(headers, b"[]", secrets, NOW)
 
 
 def test_what_was_changed_on_the_way_is_refused() -> None:

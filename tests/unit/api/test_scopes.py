@@ -1,5 +1,7 @@
 """What a caller may do."""
 
+import pytest
+
 from tieline.api.scopes import SCOPES, allows, unknown_scopes
 
 
@@ -14,3 +16,10 @@ def test_a_star_allows_everything() -> None:
 
 def test_a_word_that_is_no_scope_is_found() -> None:
     assert unknown_scopes(["*", "rooms:read", "room:read", "**"]) == ["room:read", "**"]
+
+
+def test_the_letters_of_a_word_are_no_scopes() -> None:
+    with pytest.raises(TypeError, match=r"^scopes: a list of texts is wanted"):
+        allows("rooms:*", "rooms:read")
+    with pytest.raises(TypeError, match=r"^scopes: a list of texts is wanted"):
+        unknown_scopes("*")

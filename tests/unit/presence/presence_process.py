@@ -34,7 +34,7 @@ from presence.rules.signals import Terms
 from presence.rules.user import RosterEntry, User
 from presence.second_look import Pace, SecondLooks
 from presence.standings import Standings
-from presence.store import ListedStore
+from presence.store import CurrentStore, ListedStore
 from tests.unit.presence.lifetime import (
     Clock,
     FakeMail,
@@ -114,14 +114,24 @@ class PresenceProcess:
         """The clock by which a room is closed in slices."""
         self._furnish(self.store, self.log)
 
-    def over(self, store: ListedStore, log: RoomLog | None = None, count: Count = uncounted) -> Self:
+    def over(
+        self,
+        store: ListedStore,
+        log: RoomLog | None = None,
+        count: Count = uncounted,
+        current: CurrentStore | None = None,
+    ) -> Self:
         """Work over another store from now on, and another log of rooms."""
-        self._furnish(store, log or self.log, count)
+        self._furnish(store, log or self.log, count, current)
         return self
 
-    def _furnish(self, store: ListedStore, log: RoomLog, count: Count = uncounted) -> None:
+    def _furnish(
+        self, store: ListedStore, log: RoomLog, count: Count = uncounted, current: CurrentStore | None = None
+    ) -> None:
         places = self.store.partitions
-        records = self.records = Records(store, OFFLINE_RETENTION_S, self.memory, places, self.store)
+        records = self.records = Records(
+            store, OFFLINE_RETENTION_S, self.memory, places, current or self.store
+        )
         rosters = self.rosters = Rosters(records, self._max_members, count)
         listeners = Listeners(store, self.clock)
         announcer = Announcer(self.recorder, SUBJECTS)

@@ -14,7 +14,15 @@ from tests.unit.presence.presence_process import PresenceProcess, refusal_in
 from tests.unit.presence.requests import opening, registering
 from tieline.wire.ids import ConnectionId, RoomId, SessionId, UserId
 from tieline.wire.internal.answers import Done, SessionGone
-from tieline.wire.internal.backend import Affected, Ban, RemoveMember
+from tieline.wire.internal.backend import (
+    AddMember,
+    Affected,
+    Ban,
+    CloseRoom,
+    EndCall,
+    MessageRoom,
+    RemoveMember,
+)
 from tieline.wire.internal.directions import PresenceReply
 from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers, RoomMembers
 from tieline.wire.internal.sessions import EndSession
@@ -52,6 +60,14 @@ class LaggingStore:
             name: record for name, record in self._then.items() if any(matches(name, key) for key in keys)
         }
 
+    async def read_now(self, *keys: str) -> dict[str, Record]:
+        """See `CurrentStore.read_now`."""
+        return await self._store.read(*keys)
+
+    async def read_few_now(self, most: int, *keys: str) -> dict[str, Record] | None:
+        """See `CurrentStore.read_few_now`."""
+        return await self._store.read_few(most, *keys)
+
     async def read_dated(self, *keys: str) -> Dated:
         """See `DatedStore.read_dated`."""
         return Dated(await self.read(*keys), 0)
@@ -68,7 +84,7 @@ async def behind(first: PresenceProcess, *, looks: int = 1, max_members: int = 1
     await lagging.falls_behind()
     other = PresenceProcess(max_members=max_members)
     other.store, other.clock, other.recorder = first.store, first.clock, first.recorder
-    return other.over(lagging)
+    return other.over(lagging, current=lagging)
 
 
 def members_in(reply: PresenceReply) -> list[str]:
@@ -172,6 +188,52 @@ async def test_a_replica_that_stays_behind_is_given_up() -> None:
     assert not await is_told(first)
     await lagging.over(first.store).ask(ListMembers(ALICE, HERS, HALL))
     assert await is_told(first)
+
+
+async def test_who_came_just_before_is_out_when_a_room_is_closed() -> None:
+    first = PresenceProcess()
+    await first.open(opening("bob", "hall"))
+    lagging = await behind(first, looks=3)
+    await first.open(opening("alice", "hall"))
+
+    assert await lagging.ask(CloseRoom("1", 60.0, HALL)) == Affected(2)
+
+    alice = await first.user("alice")
+    assert alice is not None
+    assert alice.rooms == {}
+
+
+async def test_who_was_given_a_closed_room_just_before_is_no_member() -> None:
+    first = PresenceProcess()
+    lagging = await behind(first, looks=3)
+    await first.ask(AddMember("1", 60.0, ALICE, HALL))
+
+    await lagging.ask(CloseRoom("2", 60.0, HALL))
+
+    assert Keys.given(HALL, ALICE) not in first.store.contents()
+    opened = await first.open(opening("alice"))
+    assert HALL not in opened.rooms
+
+
+async def test_who_came_just_before_gets_the_message_to_a_room() -> None:
+    first = PresenceProcess()
+    await first.open(opening("bob", "hall"))
+    lagging = await behind(first, looks=3)
+    await first.open(opening("alice", "hall"))
+
+    assert await lagging.ask(MessageRoom("1", 60.0, HALL, b"{}")) == Affected(2)
+
+
+async def test_a_call_that_began_just_before_is_ended() -> None:
+    first = PresenceProcess()
+    for user in ("alice", "bob"):
+        await first.open(opening(user, "hall"))
+    lagging = await behind(first, looks=3)
+    await first.signal("alice", "bob", "OFFER", "offer")
+
+    assert await lagging.ask(EndCall("1", 60.0, ALICE, UserId("bob"))) == Affected(1)
+
+    assert not (await first.pair("alice", "bob")).is_active
 
 
 async def is_told(process: PresenceProcess) -> bool:

@@ -3,6 +3,7 @@
 import pytest
 
 from tieline.runtime.settings import SettingsError, read_settings
+from tieline.runtime.weak_secrets import doubts_about
 from tieline.wire.webhooks import SETTINGS, Endpoint
 from webhooks.settings import WebhookSettings, endpoint_of
 
@@ -33,6 +34,13 @@ def test_an_endpoint_has_both_secrets_and_its_kinds() -> None:
 def test_what_cannot_be_used_is_named(wrong: dict[str, str], said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         endpoint_of(read_settings(WebhookSettings, {**GOOD, **wrong}))
+
+
+@pytest.mark.parametrize("variable", ["TIELINE_WEBHOOK_SECRET", "TIELINE_WEBHOOK_SECRET_PREVIOUS"])
+def test_a_secret_that_anybody_can_guess_signs_nothing(variable: str) -> None:
+    with pytest.raises(SettingsError, match=f"{variable} has 6 bytes"):
+        doubts_about(read_settings(WebhookSettings, {**GOOD, variable: "secret"}))
+    assert doubts_about(read_settings(WebhookSettings, GOOD)) == []
 
 
 def test_in_a_private_network_http_will_do() -> None:

@@ -1,5 +1,7 @@
 """Signatures of deliveries, as Standard Webhooks has them."""
 
+import pytest
+
 from tieline.wire.signatures import headers_of, key_of, name_of, signature
 
 # The example of the specification's own reference implementations.
@@ -22,6 +24,11 @@ def test_two_secrets_make_two_signatures() -> None:
         signature(secret, NAME, AT, BODY) for secret in ("new", "old")
     ]
     assert (headers["webhook-id"], headers["webhook-timestamp"]) == (NAME, str(AT))
+
+
+def test_nobody_signs_by_the_letters_of_a_secret() -> None:
+    with pytest.raises(TypeError, match=r"^secrets: a list of texts is wanted"):
+        headers_of(SECRET, NAME, AT, BODY)
 
 
 def test_the_same_events_again_are_the_same_delivery() -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from api.resources.webhooks import webhook_routes
 from tests.support.api import READING_KEY, WITH_KEY, client_of
+from tieline.event_stream import NoStream
 from tieline.webhook_bucket import NOTHING, Conflict, Record, Unavailable
 from tieline.wire import webhooks
 from tieline.wire.webhooks import MOST_ENDPOINTS, Endpoint, EndpointId
@@ -46,8 +47,23 @@ class FakeBucket:
             raise Unavailable
 
 
-def endpoint_in(bucket: FakeBucket, name: str = "orders") -> Endpoint | None:
-    return webhooks.read_endpoint(bucket.records[f"endpoint.{name}"].value)
+def endpoint_in(bucket: FakeBucket, name: str = "orders") -> Endpoint:
+    endpoint = webhooks.read_endpoint(bucket.records[f"endpoint.{name}"].value)
+    assert endpoint is not None
+    return endpoint
+
+
+class Stream:
+    """The stream of events, as far as it says where it is."""
+
+    def __init__(self) -> None:
+        self.last = 7
+        self.problem: Exception | None = None
+
+    async def place(self) -> int:
+        if self.problem is not None:
+            raise self.problem
+        return self.last
 
 
 async def test_a_webhook_is_made_changed_listed_and_removed() -> None:
@@ -62,13 +78,40 @@ async def test_a_webhook_is_made_changed_listed_and_removed() -> None:
         listed = await client.get("/v1/webhooks", headers=WITH_KEY)
         assert listed.json() == {"webhooks": [{**shown, "events": ["call.*"], "paused": True}]}
         assert SECRET not in listed.text
+        nonce = endpoint_in(bucket).made
         assert endpoint_in(bucket) == Endpoint(
-            EndpointId("orders"), URL, ("new " + SECRET, SECRET), ("call.*",), is_paused=True
+            EndpointId("orders"), URL, ("new " + SECRET, SECRET), ("call.*",), is_paused=True, made=nonce
         )
         for _ in range(2):
             gone = await client.delete("/v1/webhooks/orders", headers=WITH_KEY)
             assert gone.status_code == 204
         assert (await client.get("/v1/webhooks", headers=WITH_KEY)).json() == {"webhooks": []}
+
+
+async def test_a_webhook_begins_where_the_stream_is_when_it_is_made() -> None:
+    bucket, stream = FakeBucket(), Stream()
+    async with client_of(webhook_routes(bucket, may_be_private=False, place=stream.place)) as client:
+        await client.put("/v1/webhooks/orders", json=GOOD, headers=WITH_KEY)
+        first = endpoint_in(bucket)
+        stream.last = 9
+        await client.put("/v1/webhooks/orders", json={**GOOD, "paused": True}, headers=WITH_KEY)
+        changed = endpoint_in(bucket)
+        await client.delete("/v1/webhooks/orders", headers=WITH_KEY)
+        await client.put("/v1/webhooks/orders", json=GOOD, headers=WITH_KEY)
+        anew = endpoint_in(bucket)
+    assert (first.since, changed.since, anew.since) == (7, 7, 9)
+    assert first.made == changed.made != anew.made
+
+
+async def test_without_a_stream_of_events_a_webhook_can_be_made() -> None:
+    bucket, stream = FakeBucket(), Stream()
+    stream.problem = NoStream()
+    async with client_of(webhook_routes(bucket, may_be_private=False, place=stream.place)) as client:
+        assert (await client.put("/v1/webhooks/orders", json=GOOD, headers=WITH_KEY)).status_code == 200
+        assert endpoint_in(bucket).since == 0
+        stream.problem = Unavailable()  # but who can not know where it is does not guess
+        assert (await client.put("/v1/webhooks/other", json=GOOD, headers=WITH_KEY)).status_code == 503
+        assert (await client.put("/v1/webhooks/orders", json=GOOD, headers=WITH_KEY)).status_code == 200
 
 
 async def test_the_same_again_writes_nothing() -> None:
