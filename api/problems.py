@@ -103,7 +103,7 @@ def problems(*statuses: int) -> dict[int, ResponseSpec]:
         403: "the key does not allow this",
         404: "there is no such thing",
         413: "the request has more bytes than one may have",
-        409: "it cannot be done as things stand",
+        409: "it cannot be done as things stand, or a later request about the same was carried out before",
         422: "the Idempotency-Key was used for another request",
         501: "this deployment is not set up for it",
         503: "presence does not answer; ask again, with the same Idempotency-Key",

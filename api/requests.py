@@ -2,7 +2,8 @@
 
 import hashlib
 import secrets
-from typing import Annotated, Any, Final, NamedTuple
+from collections.abc import Callable
+from typing import Annotated, Any, Final, NamedTuple, cast
 from urllib.parse import unquote
 
 from litestar import Request
@@ -11,7 +12,9 @@ from litestar.params import HeaderParameter, PathParameter, QueryParameter
 
 from api.callers import Caller
 from api.problems import Refusal
+from api.server import DO, IS_THERE
 from tieline.api.bodies import Status
+from tieline.runtime.pending import always
 from tieline.wire.ids import ID_RULE, MAX_ID_BYTES, RoomId, UserId, is_valid_id
 
 KEPT_S: Final = 3_600.0
@@ -97,6 +100,12 @@ def _checked(name: str, kind: str) -> str:
 def status(text: str) -> Status:
     """Read what presence says of a user; of a word that only a newer process knows, that it is not here."""
     return "online" if text == "online" else "away" if text == "away" else "offline"
+
+
+def is_there(request: Ask) -> Callable[[], bool]:
+    """Find what says whether the caller still waits; where nobody knows, it does."""
+    extensions = request.scope.get("extensions") or {}
+    return cast("Callable[[], bool]", extensions[IS_THERE][DO]) if IS_THERE in extensions else always
 
 
 class Named(NamedTuple):

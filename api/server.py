@@ -36,6 +36,9 @@ LET_PAST: Final = "tieline.let_past"
 """An extension of a request (ASGI): have what is sent from now on written although its caller does not read,
 and the connection cut off after `LINGER_S`. For the last word to a caller who is too slow."""
 
+IS_THERE: Final = "tieline.is_there"
+"""Another one: say whether the caller still waits for the answer."""
+
 DO: Final = "do"
 """The name of what is called for that."""
 
@@ -71,7 +74,11 @@ class _Connection(H11Protocol):
         super().handle_events()
         scope = cast("HTTPScope | None", self.scope)  # there is none before the first request
         if scope is not None:
-            scope.setdefault("extensions", {})[LET_PAST] = {DO: self._let_past}
+            extensions = scope.setdefault("extensions", {})
+            extensions[LET_PAST], extensions[IS_THERE] = {DO: self._let_past}, {DO: self._is_there}
+
+    def _is_there(self) -> bool:
+        return not self.transport.is_closing()
 
     def _let_past(self) -> None:
         self.flow.resume_writing()

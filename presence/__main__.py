@@ -20,6 +20,7 @@ from presence.mail import Mail
 from presence.mailbox import Mailbox
 from presence.memory import Memory
 from presence.moderation import Moderation
+from presence.numbers import Numbers
 from presence.old_calls import OldCalls
 from presence.once import Once
 from presence.operations import Operations
@@ -139,6 +140,7 @@ async def _serve(
 
     max_rooms = settings.max_rooms if settings.limits == "on" else 0
     once, standings = Once(bucket, clock.now_ms), Standings(records, clock.now_ms)
+    numbers = Numbers(bucket, clock.now_ms)
     moderation = Moderation(records, changes, standings, ask_gateway, max_rooms)
     closings = Closings(records, rosters, once, clock.now_ms, moderation.put_out)
     at_once = max(1, AT_ONCE // len(buckets))
@@ -183,7 +185,7 @@ async def _serve(
             entitlement,
             refused=None if events is None else events.refused,
             judge=instance,
-            backend=handlers(once, moderation, closings, app_mail, overview),
+            backend=handlers(once, numbers, moderation, closings, app_mail, overview),
         )
         consuming = [background.create_task(each.run()) for each in timers]
         watching = background.create_task(watch_streams(bucket, mailbox, streams.try_to_make, ready))

@@ -5,8 +5,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from presence.app_mail import AppMail
 from presence.closings import Closings
 from presence.moderation import Moderation
-from presence.once import Once
+from presence.numbers import Numbers
+from presence.once import Once, number_of
 from presence.overview import Overview
+from tieline.wire.internal.answers import Outdated
 from tieline.wire.internal.backend import (
     AddMember,
     Ban,
@@ -22,15 +24,20 @@ from tieline.wire.internal.backend import (
     RemoveMember,
     SetVoice,
 )
-from tieline.wire.internal.directions import BackendOrder, PresenceReply, PresenceRequest
+from tieline.wire.internal.directions import BackendOrder, OrderedChange, PresenceReply, PresenceRequest
 
 Handlers = Mapping[type[PresenceRequest], Callable[..., Awaitable[PresenceReply]]]
 
 
 def handlers(
-    once: Once, moderation: Moderation, closings: Closings, mail: AppMail, overview: Overview
+    once: Once,
+    numbers: Numbers,
+    moderation: Moderation,
+    closings: Closings,
+    mail: AppMail,
+    overview: Overview,
 ) -> Handlers:
-    """List who carries out what; each order is carried out once."""
+    """List who carries out what; each order is carried out once, and after none that is later."""
     orders: dict[type[PresenceRequest], Callable[..., Awaitable[PresenceReply]]] = {
         AddMember: moderation.add,
         RemoveMember: moderation.remove,
@@ -48,13 +55,15 @@ def handlers(
         ListRooms: overview.rooms,
         CountAll: overview.count,
     }
-    return {**{kind: _once(once, carry_out) for kind, carry_out in orders.items()}, **looks}
+    return {**{kind: _once(once, numbers, carry_out) for kind, carry_out in orders.items()}, **looks}
 
 
 def _once(
-    once: Once, carry_out: Callable[[BackendOrder], Awaitable[PresenceReply]]
+    once: Once, numbers: Numbers, carry_out: Callable[[BackendOrder], Awaitable[PresenceReply]]
 ) -> Callable[[BackendOrder], Awaitable[PresenceReply]]:
     async def carried_out(order: BackendOrder) -> PresenceReply:
-        return await once.carry_out(order, lambda: carry_out(order))
+        if isinstance(order, OrderedChange) and not number_of(order):
+            return Outdated(await numbers.next())
+        return await once.carry_out(order, carry_out)
 
     return carried_out

@@ -108,6 +108,7 @@ class Changes:
         confirmed: bool = False,
         found: Found | None = None,
         leaves_calls: bool = False,
+        until_ms: int | None = None,
     ) -> PresenceReply:
         """Change a user's record by a rule, which may want to enter `rooms`, and looks at the keys `also`.
 
@@ -120,7 +121,7 @@ class Changes:
         decides: an entry of a room is then taken not to be there, which its write finds out, too.
         The keys `also` are read with the record: a replica that lags may lack what was written to them before
         a record that is remembered. With `leaves_calls` the calls of an older session end later
-        (`presence.old_calls`), if they are many.
+        (`presence.old_calls`), if they are many. After `until_ms` nothing is changed, as in `negotiations`.
         """
         target = UserRecord(user, self._records, self._effects, leaves_calls=leaves_calls)
         # In this order `also` is read as of the same moment as the record, however many rooms there are.
@@ -139,7 +140,9 @@ class Changes:
         def doubts(change: Change[User]) -> tuple[str, ...]:
             return looked_at if changes_nothing(change) else ()
 
-        finished = await self._loop.change(target, rule, load, entries, confirmed=confirmed, doubts=doubts)
+        finished = await self._loop.change(
+            target, rule, load, entries, confirmed=confirmed, doubts=doubts, until_ms=until_ms
+        )
         if isinstance(finished.record, User) and finished.record.ending is not None:
             self._old_calls.note(user)
         match finished.reply:
@@ -225,16 +228,23 @@ class Changes:
             judged[looks] = judged[looks]._replace(offered=offered)
         return judged
 
-    async def end_offered(self, one: UserId, other: UserId, rule: Rule[Negotiation]) -> Reply:
-        """Change, or end, what two users negotiate by a rule, which decides on what the leader says."""
+    async def end_offered(
+        self, one: UserId, other: UserId, rule: Rule[Negotiation], until_ms: int | None = None
+    ) -> Reply:
+        """Change, or end, what two users negotiate by a rule, which decides on what the leader says.
+
+        After `until_ms` nothing is changed, as in `negotiations`.
+        """
         target = NegotiationRecord(one, other, self._records, self._effects, self.clock)
         users = (Keys.user(one), Keys.user(other))
 
         async def load(_leader: bool) -> Loaded:
             return Loaded(await self._records.read_negotiation(users, target.key, confirmed=True))
 
-        changed = self._loop.change(target, rule, load, users, confirmed=True, doubts=lambda _: ())
-        return (await changed).reply
+        changed = await self._loop.change(
+            target, rule, load, users, confirmed=True, doubts=lambda _: (), until_ms=until_ms
+        )
+        return changed.reply
 
     async def settle_kept(self, caller: UserId, callee: UserId) -> None:
         """Decide what becomes of an offer that is kept, if one is, as things are now."""

@@ -14,12 +14,16 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import msgspec
+
 from presence.once import Once
 from presence.records import MAX_TRIES, Records
 from presence.rosters import Rosters
 from presence.rules import closing as rules
 from presence.rules.closing import Closing
+from presence.rules.orders import OVERTAKEN
 from presence.rules.room import is_held
+from presence.rules.standing import NUMBERS_KEPT_MS
 from presence.side_by_side import some_at_once
 from presence.store import ABSENT, Conflict, Record, StoreUnavailable
 from tieline import metrics
@@ -41,8 +45,11 @@ AT_ONCE: Final = 16
 MOST_S: Final = 600.0
 """After so long without progress, because no presence process lives, the room is open again."""
 
-PutOut = Callable[[RoomId, float, UserId], Awaitable[PresenceReply]]
-"""Put one user out of a room, and keep it out for so many seconds."""
+KEPT_S: Final = NUMBERS_KEPT_MS / 1000
+"""How long it is remembered when a room was closed."""
+
+PutOut = Callable[[RoomId, float, int, UserId], Awaitable[PresenceReply]]
+"""Put one user out of a room for an order of this number, and keep it out for so many seconds."""
 
 _log = logging.getLogger(__name__)
 
@@ -71,19 +78,19 @@ class Closings:
         """Begin to close a room, or go on: the answer says how many are out, and how many are left."""
         asked = codec.encode(order)
         until = self._clock() + int(order.kept_out_s * 1000)
-
-        def begun(before: Closing | None) -> Closing:
-            if before is None:
-                return Closing(asked, until)
-            return before if before.order == asked else Closing(asked, max(until, before.until))
-
-        await self._change(order.room, begun)
+        closing = await self._change(
+            order.room, lambda before: rules.begun(before, asked, order.number, until)
+        )
+        if closing is None:
+            return OVERTAKEN
+        if closing.is_done:
+            return Affected(closing.out)
         return await self._put_out_some(order.room)
 
     async def go_on(self, room: RoomId) -> None:
         """Put more of the members out, if a room is being closed: what a timer begins."""
         closing, _ = await self._read(room)
-        if closing is not None:
+        if closing is not None and not closing.is_done:
             now = await self._put_out_some(room)
             _log.info("room is being closed", extra={"room": room, "out": now.count, "left": now.left})
 
@@ -91,16 +98,17 @@ class Closings:
         """Put members out for the time of a slice, and say so to the next one, which a timer begins."""
         await self._records.store.put(Keys.close_timer(room), b"", TIMER_S)
         until = self._monotonic() + SLICE_S
-        users, out = await self._all(room), 0
-        while (closing := (await self._read(room))[0]) is not None:
-            put_out = functools.partial(self._put_out_in_time, room, closing.until, until)
+        users, out, spared = await self._all(room), 0, set[UserId]()
+        while (closing := (await self._read(room))[0]) is not None and not closing.is_done:
+            put_out = functools.partial(self._put_out_in_time, room, closing, until)
             replies = await some_at_once(put_out, users, AT_ONCE)
+            spared.update(user for user, reply in zip(users, replies, strict=True) if reply == OVERTAKEN)
             more = sum(reply.count for reply in replies if isinstance(reply, Affected))
             out += more
             closing = await self._change(room, functools.partial(rules.with_more, more))
             if closing is None:
                 break
-            users = await self._left(room)
+            users = [user for user in await self._left(room) if user not in spared]
             if not users:
                 return await self._finish(room, closing)
             if self._monotonic() >= until:
@@ -108,12 +116,13 @@ class Closings:
         return Affected(out)  # another process has found that nobody is left
 
     async def _put_out_in_time(
-        self, room: RoomId, kept_out_until: int, until: float, user: UserId
+        self, room: RoomId, closing: Closing, until: float, user: UserId
     ) -> PresenceReply | None:
         """Put one user out, unless the time of the slice is over."""
         if self._monotonic() >= until:
             return None
-        return await self._put_out(room, max(0, kept_out_until - self._clock()) / 1000, user)
+        kept_out_s = max(0, closing.until - self._clock()) / 1000
+        return await self._put_out(room, kept_out_s, closing.number, user)
 
     async def _all(self, room: RoomId) -> list[UserId]:
         """List who is in a room or would be, and whose session is just about to begin there."""
@@ -132,15 +141,16 @@ class Closings:
         return [room_and_user(key)[1] for key, record in found.items() if record.value]
 
     async def _finish(self, room: RoomId, closing: Closing) -> Affected:
-        """Keep the answer for whoever asks again, and open the room."""
+        """Keep the answer for whoever asks again, and open the room to those who come later."""
         reply = Affected(closing.out)
         order = rules.order_of(closing)
         if order is not None:
             await self._once.settle(order, reply)
         now, revision = await self._read(room)
         if now == closing:
+            done = rules.write(msgspec.structs.replace(closing, is_done=True))
             with contextlib.suppress(Conflict):  # it is to be closed once more
-                await self._records.store.delete(Keys.closing(room), revision)
+                await self._records.store.write(Keys.closing(room), done, revision, KEPT_S)
         return reply
 
     async def _read(self, room: RoomId) -> tuple[Closing | None, int]:

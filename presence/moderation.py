@@ -2,19 +2,31 @@
 
 For each order: first the user's standing, which counts from then on, whatever comes
 (`presence.rules.standing`); then the user's record, so that a session that lives, or is just about to begin,
-has it (`presence.rules.moderation`).
+has it (`presence.rules.moderation`). Each step is taken only while no later order has overtaken this one
+(`presence.rules.orders`): a process may stand still before it.
 What a gateway has to do for that it is asked to do, and has done it when the backend is answered: a word on
 the way to it may be lost with a broker that dies. Repeating an order changes nothing more.
 """
 
+import asyncio
 import functools
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from presence.changes import Changes
 from presence.records import Records
 from presence.rules import moderation as rules
+from presence.rules.change import Rule
+from presence.rules.orders import (
+    BAN,
+    OVERTAKEN,
+    VOICE,
+    Place,
+    in_place,
+    of_room,
+    unless_answered,
+    waited_until,
+)
 from presence.rules.user import Session, User
 from presence.side_by_side import some_at_once
 from presence.standings import Standings
@@ -45,6 +57,9 @@ ANSWER_S: Final = 1.5
 TRIES: Final = 5
 """Times that a user is put into a room who moves from gateway to gateway meanwhile."""
 
+AGAIN_S: Final = 0.05
+"""Between two of these. A gateway that is about to hear that its client was put out takes it for a member."""
+
 AT_ONCE: Final = 8
 """Calls of one user that are ended side by side: others keep their share of the store."""
 
@@ -53,8 +68,6 @@ MOST_GIVEN: Final = 1_000
 
 AskGateway = Callable[[GatewayId, str, bytes, float], Awaitable[bytes]]
 """Ask a gateway on one of its subjects, for so many seconds; raises `NoAnswer`."""
-
-_log = logging.getLogger(__name__)
 
 
 class Moderation:
@@ -81,30 +94,32 @@ class Moderation:
         given = (await self._standings.read(user)).given
         if room not in given and len(given) >= self._most_given:
             return Refused(ErrorCode.TOO_MANY_ROOMS.name)
-        await self._standings.give(user, room)
+        before_it = await self._standings.give(user, room, order.number)
+        if before_it is None:
+            return OVERTAKEN
+        place = Place(user, of_room(room), order.number, order.once, room=room)
+        put_in = in_place(place, functools.partial(rules.put_in, room))
         for _ in range(TRIES):
             record = await self._record(user)
             if record is not None and rules.is_asked_by_gateway(record, room):
-                reply = await self._have_joined(user, room, record.session)
+                reply = await self._have_joined(order, record.session)
             else:
-                put_in = functools.partial(rules.put_in, room)
-                reply = await self._changes.user(
-                    user, put_in, rooms=(room,), also=(Keys.standing(user),), confirmed=True
-                )
-                record = await self._record(user)
-                if record is not None and record.is_reachable and room not in record.rooms:
-                    reply = reply if isinstance(reply, Refused) else None
+                reply = await self._changes.user(user, put_in, rooms=(room,), confirmed=True)
             if isinstance(reply, Refused):
-                await self._standings.take(user, room, 0.0)
-            if reply is not None:
+                await self._standings.take_back(user, room, order.number, before_it)
                 return reply
+            record = await self._record(user)
+            is_elsewhere = record is not None and record.is_reachable and room not in record.rooms
+            if reply is not None and not is_elsewhere:
+                return reply
+            await asyncio.sleep(AGAIN_S)
         raise StoreUnavailable("the user is somewhere else again and again")
 
-    async def _have_joined(self, user: UserId, room: RoomId, session: Session) -> PresenceReply | None:
+    async def _have_joined(self, order: AddMember, session: Session) -> PresenceReply | None:
         """Have the gateway of a session make it a member; None: the session is there no more."""
-        order = codec.encode(JoinOrder(user, room, session.connection))
+        wanted = JoinOrder(order.user, order.room, session.connection, order.number, order.once)
         try:
-            answer = await self._ask_gateway(session.gateway, "join", order, ANSWER_S)
+            answer = await self._ask_gateway(session.gateway, "join", codec.encode(wanted), ANSWER_S)
         except NoAnswer as error:
             if await self._lives(session.gateway):
                 raise StoreUnavailable("the user's gateway does not answer") from error
@@ -118,32 +133,51 @@ class Moderation:
                 return None
 
     async def remove(self, order: RemoveMember) -> PresenceReply:
-        """Put a user out of a room."""
-        return await self.put_out(order.room, order.kept_out_s, order.user)
+        """Put a user out of a room, and keep it out for a while."""
+        user, room, number = order.user, order.room, order.number
+        if await self._standings.take(user, room, order.kept_out_s, number) is None:
+            return OVERTAKEN
+        reply = await self._put_out(room, Place(user, of_room(room), number, order.once, room=room))
+        if reply == OVERTAKEN:  # the room was closed since, and it may come again
+            await self._standings.take(user, room, 0.0, number)
+        return reply
 
-    async def put_out(self, room: RoomId, kept_out_s: float, user: UserId) -> PresenceReply:
-        """Put a user out of a room, and keep it out for so many seconds."""
-        await self._standings.take(user, room, kept_out_s)
-        put_out = functools.partial(rules.put_out, room)
-        reply = await self._changes.user(user, put_out, confirmed=True)
-        await self._changes.settle_all_kept_for(user)
+    async def put_out(self, room: RoomId, kept_out_s: float, number: int, user: UserId) -> PresenceReply:
+        """Put a user out of a room that is being closed, and keep it out for so many seconds.
+
+        The order to close it has this number; of whom a later one has decided since, that one counts.
+        """
+        if await self._standings.take(user, room, kept_out_s, number, ages=False) is None:
+            return OVERTAKEN
+        return await self._put_out(room, Place(user, of_room(room), number, closing=room))
+
+    async def _put_out(self, room: RoomId, place: Place) -> PresenceReply:
+        put_out = in_place(place, functools.partial(rules.put_out, room))
+        reply = await self._changes.user(place.user, put_out, confirmed=True)
+        await self._changes.settle_all_kept_for(place.user)
         return reply
 
     async def disconnect(self, order: Disconnect) -> PresenceReply:
         """End a user's session, and close its connection."""
-        return await self._disconnect(order.user)
+        in_time = functools.partial(unless_answered, order.once)
+        return await self._disconnect(order.user, in_time, waited_until(order.number))
 
     async def ban(self, order: Ban) -> PresenceReply:
         """Keep a user away, or let it come again."""
-        await self._standings.ban(order.user, order.for_s)
-        if order.for_s <= 0:
-            return Affected(0)
-        reply = await self._disconnect(order.user)
+        if await self._standings.ban(order.user, order.for_s, order.number) is None:
+            return OVERTAKEN
+        in_turn = functools.partial(in_place, Place(order.user, BAN, order.number, order.once))
+        if order.for_s <= 0:  # who is about to disconnect it for an older ban finds the record changed
+            return await self._changes.user(order.user, in_turn(rules.touch), confirmed=True)
+        reply = await self._disconnect(order.user, in_turn)
         await self._changes.settle_all_kept_for(order.user)
         return reply
 
-    async def _disconnect(self, user: UserId) -> PresenceReply:
-        reply = await self._changes.user(user, functools.partial(rules.disconnect, user), confirmed=True)
+    async def _disconnect(
+        self, user: UserId, in_turn: Callable[[Rule[User]], Rule[User]], until_ms: int | None = None
+    ) -> PresenceReply:
+        rule = in_turn(functools.partial(rules.disconnect, user))
+        reply = await self._changes.user(user, rule, confirmed=True, until_ms=until_ms)
         record = await self._record(user)
         if record is not None and not record.is_reachable and record.session.left:
             await self._have_closed(user, record.session)
@@ -162,27 +196,32 @@ class Moderation:
 
     async def set_voice(self, order: SetVoice) -> PresenceReply:
         """Let a user start no calls, and end those that it has; or let it start some again."""
-        await self._standings.silence(order.user, is_silenced=not order.is_allowed)
-        rule = functools.partial(rules.set_voice, order.user, order.is_allowed)
-        reply = await self._changes.user(order.user, rule, confirmed=True)
-        if not order.is_allowed:
-            await self._end_all(order.user, f"voice {order.once}")
+        user, is_allowed = order.user, order.is_allowed
+        if await self._standings.silence(user, order.number, is_silenced=not is_allowed) is None:
+            return OVERTAKEN
+        place = Place(user, VOICE, order.number, order.once)
+        rule = in_place(place, functools.partial(rules.set_voice, user, is_allowed))
+        reply = await self._changes.user(user, rule, confirmed=True)
+        if not is_allowed and reply != OVERTAKEN:
+            await self._end_all(place, f"voice {order.once}")
         return reply
 
-    async def _end_all(self, user: UserId, cause: str) -> None:
+    async def _end_all(self, place: Place, cause: str) -> None:
+        user = place.user
         pairs: Sequence[str] = await self._records.store.keys(*Keys.pairs_of(user))
         peers = [other if one == user else one for one, other in map(users_of_pair, pairs)]
 
         async def end(peer: UserId) -> None:
             rule = functools.partial(rules.end_call, user, peer, NO_CALL, f"{cause} {peer}")
-            await self._changes.end_offered(user, peer, rule)
+            await self._changes.end_offered(user, peer, in_place(place, rule))
 
         await some_at_once(end, peers, AT_ONCE)
 
     async def end_call(self, order: EndCall) -> PresenceReply:
         """End what two users negotiate."""
         rule = functools.partial(rules.end_call, order.user, order.peer, order.call, f"ended {order.once}")
-        reply = await self._changes.end_offered(order.user, order.peer, rule)
+        in_time, until_ms = unless_answered(order.once, rule), waited_until(order.number)
+        reply = await self._changes.end_offered(order.user, order.peer, in_time, until_ms)
         assert isinstance(reply, Affected | Refused)  # the rule says nothing else
         return reply
 

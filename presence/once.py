@@ -19,12 +19,12 @@ from typing import Final, NamedTuple
 import msgspec
 
 from presence.records import MAX_TRIES
+from presence.rules.orders import Named, encode_named, read_named
 from presence.store import ABSENT, Conflict, Store, StoreUnavailable
-from tieline.runtime.unreadable import UNREADABLE
 from tieline.wire.internal import codec
 from tieline.wire.internal.answers import Refused
 from tieline.wire.internal.backend import Affected
-from tieline.wire.internal.directions import BackendOrder, PresenceReply
+from tieline.wire.internal.directions import BackendOrder, OrderedChange, PresenceReply, StandingOrder
 from tieline.wire.subjects import Keys
 
 USED_FOR_ANOTHER: Final = "KEY_USED"
@@ -42,25 +42,10 @@ LOOK_S: Final = 0.1
 """Between two looks whether the change that another one carries out is answered."""
 
 
-class _Kept(msgspec.Struct, frozen=True, array_like=True):
-    """What was asked for under a name, and how that was answered."""
-
-    change: bytes
-    """A hash of what was asked."""
-    answer: bytes
-    """Empty: it is claimed, and not known to be carried out."""
-    claimed_until: int = 0
-    """In Unix milliseconds; after that somebody else may carry it out."""
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(_Kept).decode
-
-
 class _Claim(NamedTuple):
     """What stands under the name of a change."""
 
-    kept: _Kept
+    kept: Named
     revision: int
     is_mine: bool
 
@@ -74,9 +59,12 @@ class Once:
         self._clock = clock
 
     async def carry_out(
-        self, order: BackendOrder, carry_out: Callable[[], Awaitable[PresenceReply]]
+        self, order: BackendOrder, carry_out: Callable[[BackendOrder], Awaitable[PresenceReply]]
     ) -> PresenceReply:
-        """Carry a change out, unless it is known how it was answered, or another one has its name."""
+        """Carry a change out, unless it is known how it was answered, or another one has its name.
+
+        It has the number with which it was asked for first under its name: asked for again, it is no later.
+        """
         change = _hash_of(order)
         while True:
             claim = await self._claim(order, change)
@@ -88,13 +76,13 @@ class Once:
                 break
             await asyncio.sleep(LOOK_S)
         try:
-            reply = await carry_out()
+            reply = await carry_out(_with_number(order, claim.kept.number))
         except Exception:
-            await self._release(order, change, claim.revision)
+            await self._release(order, claim)
             raise
         if isinstance(reply, Refused) or (isinstance(reply, Affected) and not reply.left):
-            return await self._keep(order, change, reply, claim.revision)
-        await self._release(order, change, claim.revision)
+            return await self._keep(order, claim, reply)
+        await self._release(order, claim)
         return reply
 
     async def settle(self, order: BackendOrder, reply: Affected) -> None:
@@ -106,18 +94,19 @@ class Once:
             if kept is not None and (kept.change != change or kept.answer):
                 return
             with contextlib.suppress(Conflict):
-                await self._write(order, _Kept(change, codec.encode(reply)), revision)
+                await self._write(order, _answered(kept, change, reply), revision)
                 return
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {key}")
 
     async def _claim(self, order: BackendOrder, change: bytes) -> _Claim:
         """Claim the name for this change, unless it has an answer, or is claimed by somebody else."""
-        key, revision = Keys.once(order.once), 0
+        key, revision, number = Keys.once(order.once), 0, number_of(order)
         for _ in range(MAX_TRIES):
-            claim = _Kept(change, b"", self._clock() + CLAIM_MS)
+            claim = Named(change, b"", self._clock() + CLAIM_MS, number)
             with contextlib.suppress(Conflict):
                 return _Claim(claim, await self._write(order, claim, revision), True)
             kept, revision = await self._read(key)
+            number = kept.number if kept is not None and kept.change == change else number
             is_free = kept is None or (
                 kept.change == change and not kept.answer and kept.claimed_until <= self._clock()
             )
@@ -125,28 +114,26 @@ class Once:
                 return _Claim(kept, revision, False)
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {key}")
 
-    async def _release(self, order: BackendOrder, change: bytes, revision: int) -> None:
+    async def _release(self, order: BackendOrder, claim: _Claim) -> None:
         """Let the next one who asks carry the change out at once. If that is not stored, it waits."""
+        released = msgspec.structs.replace(claim.kept, claimed_until=0)
         with contextlib.suppress(Conflict, StoreUnavailable):
-            await self._write(order, _Kept(change, b""), revision)
+            await self._write(order, released, claim.revision)
 
-    async def _read(self, key: str) -> tuple[_Kept | None, int]:
+    async def _read(self, key: str) -> tuple[Named | None, int]:
         """Read what stands under a name; None: nothing, or nothing that can be understood."""
         record = (await self._store.read(key, confirmed=True)).get(key, ABSENT)
-        with contextlib.suppress(*UNREADABLE):
-            return (_decode(record.value) if record.value else None), record.revision
-        return None, record.revision
+        return read_named(record.value), record.revision
 
-    async def _write(self, order: BackendOrder, kept: _Kept, revision: int) -> int:
+    async def _write(self, order: BackendOrder, kept: Named, revision: int) -> int:
         key, kept_s = Keys.once(order.once), min(order.kept_s, LONGEST_S)
-        return await self._store.write(key, _encode(kept), revision, kept_s)
+        return await self._store.write(key, encode_named(kept), revision, kept_s)
 
-    async def _keep(
-        self, order: BackendOrder, change: bytes, reply: Affected | Refused, revision: int
-    ) -> PresenceReply:
+    async def _keep(self, order: BackendOrder, claim: _Claim, reply: Affected | Refused) -> PresenceReply:
         """Keep an answer, unless another one to the same change is kept: then it is that."""
+        change = claim.kept.change
         try:
-            await self._write(order, _Kept(change, codec.encode(reply)), revision)
+            await self._write(order, _answered(claim.kept, change, reply), claim.revision)
         except Conflict:
             kept, _ = await self._read(Keys.once(order.once))
             if kept is not None and kept.change == change and kept.answer:
@@ -154,7 +141,23 @@ class Once:
         return reply
 
 
+def number_of(order: BackendOrder) -> int:
+    """Return the number of an order; 0: it has none."""
+    return order.number if isinstance(order, OrderedChange) else 0
+
+
+def _with_number(order: BackendOrder, number: int) -> BackendOrder:
+    """Give an order another number; when one was asked for that none takes back does not matter later."""
+    return msgspec.structs.replace(order, number=number) if isinstance(order, StandingOrder) else order
+
+
+def _answered(kept: Named | None, change: bytes, reply: Affected | Refused) -> Named:
+    return Named(change, codec.encode(reply), number=0 if kept is None else kept.number)
+
+
 def _hash_of(order: BackendOrder) -> bytes:
-    """Tell one change from another, but for what it is called."""
+    """Tell one change from another, but for what it is called, and its number."""
     unnamed = msgspec.structs.replace(order, once="", kept_s=0.0)
+    if isinstance(unnamed, OrderedChange):
+        unnamed = msgspec.structs.replace(unnamed, number=0)
     return hashlib.blake2b(codec.encode(unnamed), digest_size=16).digest()

@@ -19,7 +19,7 @@ from presence.gateways import Gateways
 from presence.judging import Judging
 from presence.records import Records
 from presence.room_log import RoomLog
-from presence.rules import entitled, holding, room, session, standing
+from presence.rules import entitled, holding, orders, room, session, standing
 from presence.rules.change import Facts, Step
 from presence.rules.entitled import Entitled
 from presence.rules.retell_pace import RetellPace
@@ -154,7 +154,7 @@ class Operations:
         if entitlement is not None:
             by_word, list_members = entitled.in_time(by_word), entitled.in_time(list_members)
             by_token = entitled.in_time(entitled.joining(by_token))
-        join = standing.joining(by_token, by_word)
+        join = orders.joining(standing.joining(by_token, by_word))
         self._gateways = gateways
         self._under_way: dict[OpenSession | EndSession, asyncio.Future[PresenceReply | None]] = {}
         self._table: dict[type[PresenceRequest], Handler] = {

@@ -177,7 +177,8 @@ RELAY_SECONDS = FastHistogram(
 )
 DELIVERIES = FastCounter(
     "tieline_deliveries_total",
-    "Frames for users that reached this gateway, by outcome (sent, duplicate, dropped).",
+    "Frames for users that reached this gateway, by outcome (sent, duplicate, dropped; late: an offer of a "
+    "call that is over).",
     ["outcome"],
     registry=REGISTRY,
 )
@@ -333,6 +334,7 @@ API_EVENT_STREAMS_ENDED = _counter(
 DELIVERED = DELIVERIES.labels("sent")
 DELIVERED_AGAIN = DELIVERIES.labels("duplicate")
 DELIVERED_TO_NOBODY = DELIVERIES.labels("dropped")
+DELIVERED_LATE = DELIVERIES.labels("late")
 
 # What an alert watches, as in `_counter`; which acks there are depends on the command.
 for _cmd in SIGNAL_COMMANDS:

@@ -16,6 +16,7 @@ from api.requests import (
     Limit,
     RoomPath,
     UserPath,
+    is_there,
     named,
     room_id,
     status,
@@ -133,7 +134,7 @@ def room_routes(presence: Presence) -> list[ControllerRouterHandler]:
         when it is added again.
         """
         order = AddMember(*named(request, idempotency_key), user=user_id(user), room=room_id(room))
-        return await changed(presence, order)
+        return await changed(presence, order, is_there(request))
 
     @delete(
         "/rooms/{room:str}/members/{user:str}",
@@ -141,7 +142,7 @@ def room_routes(presence: Presence) -> list[ControllerRouterHandler]:
         tags=TAGS,
         summary="Remove a member",
         opt=demands("rooms:write"),
-        responses=problems(422, 503),
+        responses=problems(409, 422, 503),
         raises=[],
         status_code=200,
     )
@@ -153,7 +154,7 @@ def room_routes(presence: Presence) -> list[ControllerRouterHandler]:
         Its calls with users with whom it shares no other room end. If its token lets it, it may come again.
         """
         order = RemoveMember(*named(request, idempotency_key), user=user_id(user), room=room_id(room))
-        return await changed(presence, order)
+        return await changed(presence, order, is_there(request))
 
     @post(
         "/rooms/{room:str}/members/{user:str}/kick",
@@ -161,7 +162,7 @@ def room_routes(presence: Presence) -> list[ControllerRouterHandler]:
         tags=TAGS,
         summary="Kick a member",
         opt=demands("rooms:write"),
-        responses=problems(422, 503),
+        responses=problems(409, 422, 503),
         raises=[],
         status_code=200,
     )
@@ -179,7 +180,7 @@ def room_routes(presence: Presence) -> list[ControllerRouterHandler]:
             room=room_id(room),
             kept_out_s=data.seconds,
         )
-        return await changed(presence, order)
+        return await changed(presence, order, is_there(request))
 
     @post(
         "/rooms/{room:str}/close",
@@ -193,7 +194,7 @@ def room_routes(presence: Presence) -> list[ControllerRouterHandler]:
                 generate_examples=False,
                 description="nobody comes in any more, and those who are `left` are being put out",
             ),
-            **problems(422, 503),
+            **problems(409, 422, 503),
         },
         raises=[],
         status_code=200,
@@ -208,7 +209,7 @@ def room_routes(presence: Presence) -> list[ControllerRouterHandler]:
         200 in the end; without a key each request closes the room once more.
         """
         order = CloseRoom(*named(request, idempotency_key), room=room_id(room), kept_out_s=data.seconds)
-        done = await changed(presence, order)
+        done = await changed(presence, order, is_there(request))
         return Response(done, status_code=202 if done.left else 200)
 
     return [

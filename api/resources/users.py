@@ -7,7 +7,7 @@ from litestar.types import ControllerRouterHandler
 from api.authority import demands
 from api.presence import Presence, changed, told
 from api.problems import problems
-from api.requests import Ask, IdempotencyKey, UserPath, named, status, user_id
+from api.requests import Ask, IdempotencyKey, UserPath, is_there, named, status, user_id
 from tieline.api.bodies import BanOrder, Call, Changed, User, VoiceOrder
 from tieline.wire.internal.backend import Ban, Disconnect, LookAtUser, SetVoice, UserSeen
 
@@ -66,7 +66,7 @@ def user_routes(presence: Presence) -> list[ControllerRouterHandler]:
         tags=TAGS,
         summary="Ban a user",
         opt=demands("users:write"),
-        responses=problems(422, 503),
+        responses=problems(409, 422, 503),
         raises=[],
     )
     async def ban(
@@ -74,7 +74,7 @@ def user_routes(presence: Presence) -> list[ControllerRouterHandler]:
     ) -> Changed:
         """Disconnect a user, and refuse it with 403 `BANNED` from now on, for so long."""
         order = Ban(*named(request, idempotency_key), user=user_id(user), for_s=data.seconds)
-        return await changed(presence, order)
+        return await changed(presence, order, is_there(request))
 
     @delete(
         "/users/{user:str}/ban",
@@ -82,14 +82,14 @@ def user_routes(presence: Presence) -> list[ControllerRouterHandler]:
         tags=TAGS,
         summary="Lift a ban",
         opt=demands("users:write"),
-        responses=problems(422, 503),
+        responses=problems(409, 422, 503),
         raises=[],
         status_code=200,
     )
     async def unban(request: Ask, user: UserPath, idempotency_key: IdempotencyKey = None) -> Changed:
         """Let a user connect again."""
         order = Ban(*named(request, idempotency_key), user=user_id(user), for_s=0.0)
-        return await changed(presence, order)
+        return await changed(presence, order, is_there(request))
 
     @put(
         "/users/{user:str}/voice",
@@ -97,7 +97,7 @@ def user_routes(presence: Presence) -> list[ControllerRouterHandler]:
         tags=TAGS,
         summary="Revoke or restore voice",
         opt=demands("users:write"),
-        responses=problems(422, 503),
+        responses=problems(409, 422, 503),
         raises=[],
     )
     async def set_voice(
@@ -108,6 +108,6 @@ def user_routes(presence: Presence) -> list[ControllerRouterHandler]:
         Allowed again, it may do what its token says.
         """
         order = SetVoice(*named(request, idempotency_key), user=user_id(user), is_allowed=data.allowed)
-        return await changed(presence, order)
+        return await changed(presence, order, is_there(request))
 
     return [get_user, disconnect, ban, unban, set_voice]

@@ -51,6 +51,8 @@ class Missed(NamedTuple):
     """The sequence of the last that the client has had; None: it is not known."""
     rooms: int | None = None
     """Up to where it has been told of its rooms; None: as far as that."""
+    over: tuple[str, ...] = ()
+    """Calls of which the client has had the end."""
 
     @property
     def place(self) -> Place:

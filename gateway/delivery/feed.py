@@ -17,9 +17,11 @@ from nats.errors import Error as NatsError
 from gateway.client.connection import Connection
 from gateway.client.deliveries import Backlogs, Deliveries, Missed
 from gateway.client.events import is_overtaken
-from gateway.client.mail import Place, Telling, mail, placed
+from gateway.client.mail import Mail, Place, Telling, mail, placed
 from gateway.client.session import Session
 from gateway.delivery.barriers import Barrier
+from gateway.delivery.over import Over, may_matter
+from tieline import metrics
 from tieline.runtime.broker import Broker, Subscription
 from tieline.runtime.message import Message
 from tieline.runtime.unreadable import Unreadable
@@ -65,6 +67,7 @@ class Feed:
         "_names_calls",
         "_names_places",
         "_on_gap",
+        "_over",
         "_pending",
         "barrier",
         "is_live",
@@ -91,6 +94,7 @@ class Feed:
         self._names_places = names_places
         self._on_gap = on_gap
         self._names_calls = names_calls
+        self._over = Over()
         self._beside: Beside | None = None
         self._pending: Collection[object] = NOTHING_PENDING
         """Empty while there is nothing to be told besides, to anybody."""
@@ -124,23 +128,38 @@ class Feed:
         if previous > self.last_sequence and self._held is None:
             self._on_gap()
         if self._held is not None:
-            self._held.append((previous, sequence, self._frame_of(message)))
+            self._held.append((previous, sequence, mail(message.data, message.headers)))
         else:
             if self._pending and self._beside is not None:
                 self._beside.tell(sequence)
             self.last_sequence = sequence
-            self._deliver(self._frame_of(message), sequence)
-
-    def _frame_of(self, message: Message) -> bytes:
-        return mail(message.data, message.headers) if self._names_calls else message.data
+            is_of_call = self._names_calls or may_matter(message.data)
+            self._deliver(mail(message.data, message.headers) if is_of_call else message.data, sequence)
 
     def _deliver(self, frame: bytes, sequence: int) -> None:
         if self._is_overtaken(frame):
+            return
+        if self._is_late(frame):
+            metrics.DELIVERED_LATE.inc()
             return
         if (frame.isascii() and len(frame) <= MAX_BYTES) or is_deliverable(frame):
             self._deliveries.deliver(self._placed(frame, sequence) if self._names_places else frame)
         else:
             _unreadable.note("frame", "no text, or too long")
+
+    def _is_late(self, frame: bytes) -> bool:
+        """Whether a frame is an offer of a call that is over."""
+        return isinstance(frame, Mail) and may_matter(frame) and self._over.stops(frame, frame.call)
+
+    def _without_late(self, missed: Missed) -> Missed:
+        late = {place for place, frame in enumerate(missed.fresh) if self._is_late(frame)}
+        if not late:
+            return missed
+        for _ in late:
+            metrics.DELIVERED_LATE.inc()
+        fresh = [frame for place, frame in enumerate(missed.fresh) if place not in late]
+        numbers = tuple(number for place, number in enumerate(missed.numbers) if place not in late)
+        return missed._replace(fresh=fresh, numbers=numbers)
 
     def _placed(self, frame: bytes, sequence: int) -> bytes:
         reached = sequence if self._beside is None else self._beside.reached(sequence)
@@ -174,6 +193,9 @@ class Feed:
         """
         held, self._held = self._held or [], None
         is_lost = False
+        for call in missed.over:
+            self._over.add(call)
+        missed = self._without_late(missed)
         if self._names_places:
             numbers = zip(missed.fresh, missed.numbers, strict=True)
             missed = missed._replace(fresh=[self._placed(frame, number) for frame, number in numbers])

@@ -95,7 +95,8 @@ class Mailbox:
                 reached = await self._read_into(replay, subject, reached)
             if reached >= newest:
                 _note_left_out(subject, replay)
-                return Missed(replay.known, replay.fresh, reached, replay.numbers, replay.position)
+                over, place = tuple(replay.over), replay.position
+                return Missed(replay.known, replay.fresh, reached, replay.numbers, place, over=over)
             # A replica may lag; or what was the newest is kept no more, and will never be read.
             newest = (await self._newest(barrier, [subject])).get(subject, 0)
         raise NoAnswer(f"{self._get}: behind its leader, or overrun")

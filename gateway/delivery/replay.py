@@ -10,6 +10,8 @@ from collections import Counter, deque
 from collections.abc import Callable
 
 from gateway.client.duplicates import name_of
+from gateway.client.mail import Mail
+from gateway.delivery.over import Over, may_matter
 from tieline.wire.limits import MAX_MISSED, MAX_MISSED_BYTES
 from tieline.wire.origin import origin_of
 
@@ -42,6 +44,8 @@ class Replay:
         """The sequence of the last that the client has had; None: it is not known."""
         self._max_messages = max_messages
         self._max_bytes = max_bytes
+        self.over = Over()
+        """Calls of which the client has had the end."""
         self.known: list[int] = []
         """What came up to the last message, by name: the client has had it."""
         self.left_out: Counter[str] = Counter()
@@ -69,14 +73,15 @@ class Replay:
     def add(self, frame: bytes, number: int, stored_at: Callable[[], int]) -> None:
         """Take the next message that was read, with its sequence; `stored_at` says when, as `lost_at` is."""
         if number <= self._has_had:
-            self.known.append(name_of(frame))
+            self._know(frame)
             return
         request_id, sender = origin_of(frame)
         if self._last and request_id == self._last:
             self._last = ""  # what is called so and stored later is not it
             if not 0 < self._lost_at < stored_at():
-                self.known += [name_of(earlier) for _, earlier in self._fresh.values()]
-                self.known.append(name_of(frame))
+                for _, earlier in self._fresh.values():
+                    self._know(earlier)
+                self._know(frame)
                 self.position = number
                 self.left_out.clear()
                 self._clear()
@@ -87,6 +92,11 @@ class Replay:
         self._total += len(frame)
         while len(self._fresh) > self._max_messages or self._total > self._max_bytes:
             self._leave_one_out()
+
+    def _know(self, frame: bytes) -> None:
+        self.known.append(name_of(frame))
+        if isinstance(frame, Mail) and may_matter(frame):
+            self.over.stops(frame, frame.call)
 
     def _leave_one_out(self) -> None:
         """Drop the oldest message of the sender that sent most: bytes, or messages if those are too many."""

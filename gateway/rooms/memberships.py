@@ -23,6 +23,7 @@ from tieline.runtime.requests import NoAnswer
 from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import ConnectionId, RoomId
 from tieline.wire.internal.answers import Done, Refused
+from tieline.wire.internal.backend import JoinOrder
 from tieline.wire.internal.directions import PresenceReply
 from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers, RoomJoined, RoomMembers
 
@@ -143,12 +144,21 @@ class Memberships:
             case _:
                 return reply
 
-    async def put_in(self, session: Session, room: RoomId, asks: Ask) -> Answer:
+    async def put_in(self, session: Session, wanted: JoinOrder, asks: Ask) -> Answer:
         """Make a client a member without its asking; None: that cannot be known now.
 
         One that takes lists is told one, as of a room that it is in.
         """
-        request = JoinRoom(session.user, session.session, room, knows_too_many_rooms=True, is_ordered=True)
+        room = wanted.room
+        request = JoinRoom(
+            session.user,
+            session.session,
+            room,
+            knows_too_many_rooms=True,
+            is_ordered=True,
+            order=wanted.number,
+            once=wanted.once,
+        )
         reply = await self.answer(session, AskPresence("", "JOIN", room, request), asks)
         seat = self._seat(session, room)
         if session.batches and seat is not None and isinstance(reply, RoomListing):

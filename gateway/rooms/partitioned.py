@@ -18,7 +18,8 @@ from gateway.rooms.delivery import RoomDelivery
 from gateway.rooms.live_rooms import LiveRooms
 from gateway.rooms.memberships import Answer, Ask, Memberships
 from tieline.runtime.guard import BackgroundTasks
-from tieline.wire.ids import RoomId, UserId
+from tieline.wire.ids import UserId
+from tieline.wire.internal.backend import JoinOrder
 
 
 class Part(NamedTuple):
@@ -84,9 +85,9 @@ class PartitionedDelivery:
         """Answer a client's JOIN, LEAVE or MEMBERS; None: it cannot be answered now."""
         return await self._of(session).memberships.answer(session, ask, asks)
 
-    async def put_in(self, session: Session, room: RoomId, asks: Ask) -> Answer:
+    async def put_in(self, session: Session, wanted: JoinOrder, asks: Ask) -> Answer:
         """Make a client a member without its asking; None: that cannot be known now."""
-        return await self._of(session).memberships.put_in(session, room, asks)
+        return await self._of(session).memberships.put_in(session, wanted, asks)
 
     def note_old_presence(self) -> None:
         """Take note that a process answers that writes no logs: what is known of rooms may be wrong."""

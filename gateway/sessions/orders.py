@@ -19,7 +19,6 @@ from tieline.runtime.guard import bug_guard
 from tieline.runtime.message import Message
 from tieline.runtime.unreadable import Unreadable
 from tieline.wire.checks import UNREADABLE
-from tieline.wire.ids import RoomId
 from tieline.wire.internal import codec
 from tieline.wire.internal.answers import Refused, SessionGone
 from tieline.wire.internal.backend import JoinOrder
@@ -41,7 +40,7 @@ class Told(Protocol):
 class PuttingIn(Protocol):
     """What puts a session into a room; `gateway.rooms.memberships.Memberships` is one."""
 
-    async def put_in(self, session: Session, room: RoomId, asks: Ask) -> Answer:
+    async def put_in(self, session: Session, wanted: JoinOrder, asks: Ask) -> Answer:
         """Make a client a member without its asking; None: that cannot be known now."""
         ...
 
@@ -99,7 +98,7 @@ class Orders:
             return SessionGone(replaced=False)
         if order.room in session.rooms:
             return RoomJoined(0)
-        reply = await self._memberships.put_in(session, order.room, self._asks)
+        reply = await self._memberships.put_in(session, order, self._asks)
         match reply:
             case RoomListing(joined_at=since):
                 session.rooms[order.room] = since or 0

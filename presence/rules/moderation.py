@@ -54,10 +54,12 @@ def is_asked_by_gateway(user: User | None, room: RoomId) -> bool:
     )
 
 
-def put_in(room: RoomId, user: User | None, _beside: Beside, facts: Facts) -> Step[User]:
+def put_in(room: RoomId, user: User | None, beside: Beside, facts: Facts) -> Step[User]:
     """Make a user a member whose gateway need not know of it now: it is away, or of version 0.1."""
-    if is_closing(room, facts):
-        return Change(Refused(ErrorCode.ROOM_FORBIDDEN.name))
+    if is_closing(room, facts):  # whoever closes it may have spared the user for this order
+        return msgspec.structs.replace(
+            put_out(room, user, beside, facts), reply=Refused(ErrorCode.ROOM_FORBIDDEN.name)
+        )
     if user is None or not user.is_reachable or room in user.rooms or is_asked_by_gateway(user, room):
         return Change(Affected(0), _touched(user))
     wanted = Prepare(user.session.id, rooms=(room,), hears=user.session.hears)
@@ -73,7 +75,7 @@ def put_in(room: RoomId, user: User | None, _beside: Beside, facts: Facts) -> St
     return Change(Affected(1), msgspec.structs.replace(user, rooms=rooms), tuple(effects))
 
 
-def put_out(room: RoomId, user: User | None, _beside: Beside, facts: Facts) -> Step[User]:
+def put_out(room: RoomId, user: User | None, _beside: Beside, facts: Facts) -> Change[User]:
     """Make a user a member of a room no more, end what it negotiates without one, and tell all.
 
     A JOIN that was asked before, and comes later, or once more, changes nothing.

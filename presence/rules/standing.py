@@ -32,6 +32,10 @@ KEPT_OUT: Final = "KEPT_OUT"
 """The reason of a refusal to join, whatever the token says. A client is told ROOM_FORBIDDEN, as by its token
 (`presence.operations`), of which alone it is counted that a gateway should not have asked."""
 
+NUMBERS_KEPT_MS: Final = 3_600_000
+"""How long the numbers of orders are remembered; an order that is older is too late in any case. As long as a
+change may be asked for again under its name. Numbers are microseconds (`presence.numbers`)."""
+
 Beside = Mapping[UserId, User]
 
 AskT = TypeVar("AskT", OpenSession, Register, Regrant)
@@ -47,6 +51,9 @@ class Standing(msgspec.Struct, frozen=True, array_like=True):
     """It may start no calls."""
     kept_out: tuple[tuple[RoomId, int], ...] = ()
     """Rooms that it may not be in, and until when."""
+    orders: tuple[tuple[str, int], ...] = ()
+    """The number of the order that was carried out last, of each thing that is ordered
+    (`presence.rules.orders`)."""
 
     def is_out_of(self, room: RoomId, now: int) -> bool:
         """Whether it may not be in a room now."""
@@ -55,6 +62,10 @@ class Standing(msgspec.Struct, frozen=True, array_like=True):
     def is_banned(self, now: int) -> bool:
         """Whether it may not connect now."""
         return now < self.banned_until
+
+    def newest(self, what: str) -> int:
+        """Return the number of what was ordered last about a thing; 0: nothing is known of that."""
+        return dict(self.orders).get(what, 0)
 
 
 NONE: Final = Standing()
@@ -106,8 +117,32 @@ def kept_s(standing: Standing, now: int) -> float | None:
     """Say for how long a standing has to be kept, in seconds; None: for good; 0: it says nothing."""
     if standing.given or standing.is_silenced:
         return None
-    last = max((standing.banned_until, *(until for _, until in standing.kept_out)))
+    numbered = (_known_until(number) for _, number in standing.orders)
+    last = max((standing.banned_until, *(until for _, until in standing.kept_out), *numbered))
     return max(0, last - now) / 1000
+
+
+def in_turn(standing: Standing, what: str, number: int, now: int) -> Standing | None:
+    """Note an order about a thing as the last one; None: a later one was carried out."""
+    if standing.newest(what) > number:
+        return None
+    orders = {each: last for each, last in standing.orders if _known_until(last) > now} | {what: number}
+    return msgspec.structs.replace(standing, orders=tuple(orders.items()))
+
+
+def is_too_old(number: int, now: int) -> bool:
+    """Whether an order is so old that a later one may be forgotten."""
+    return _known_until(number) <= now
+
+
+def renumbered(standing: Standing, what: str, number: int) -> Standing:
+    """Have an order about a thing be the last one again, as if the one after it had not come; 0: none."""
+    orders = {**dict(standing.orders), what: number}
+    return msgspec.structs.replace(standing, orders=tuple(each for each in orders.items() if each[1]))
+
+
+def _known_until(number: int) -> int:
+    return number // 1000 + NUMBERS_KEPT_MS
 
 
 def give(standing: Standing, room: RoomId, now: int) -> Standing:

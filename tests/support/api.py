@@ -1,6 +1,6 @@
 """The API without a process: an application asked over HTTP in this event loop."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import httpx
@@ -10,6 +10,7 @@ from api.app import make_app
 from api.authority import Authority
 from api.callers import entry, read_keys
 from api.signed_tokens import SignedTokens
+from tieline.runtime.pending import always
 from tieline.wire.internal.directions import BackendRequest, PresenceReply
 
 KEY: Final = "a key that may do everything"
@@ -33,8 +34,9 @@ class FakePresence:
         self.answer = answer
         self.asked: list[BackendRequest] = []
 
-    async def ask(self, request: BackendRequest) -> PresenceReply:
+    async def ask(self, request: BackendRequest, is_wanted: Callable[[], bool] = always) -> PresenceReply:
         """Write down what is asked, and answer."""
+        del is_wanted
         self.asked.append(request)
         if isinstance(self.answer, Exception):
             raise self.answer

@@ -375,6 +375,11 @@ class Keys:
         return f"once.{token(name)}"
 
     @staticmethod
+    def last_number() -> str:
+        """The number that was given to one of the backend's orders last."""
+        return "number.last"
+
+    @staticmethod
     def members() -> tuple[str, str]:
         """The patterns of all entries of all rooms, and of all who are members by the backend's word."""
         return "room.*.*", "given.*.*"
@@ -404,6 +409,7 @@ class Keys:
             "once.*",
             "closing.*",
             "timer.close.*",
+            Keys.last_number(),
         )
 
     @staticmethod

@@ -3,9 +3,10 @@
 import asyncio
 from typing import Protocol
 
+import msgspec
 import pytest
 
-from api.presence import RemotePresence, changed, told
+from api.presence import PATIENCE_S, RemotePresence, changed, told
 from api.problems import Refusal
 from tests.support.api import FakePresence
 from tieline.api.bodies import Changed
@@ -13,8 +14,9 @@ from tieline.runtime.broker import BrokerAway
 from tieline.runtime.requests import NoAnswer
 from tieline.wire.ids import UserId
 from tieline.wire.internal import codec
-from tieline.wire.internal.answers import Refused
-from tieline.wire.internal.backend import Affected, Disconnect, LookAtUser, UserSeen
+from tieline.wire.internal.answers import Outdated, Refused
+from tieline.wire.internal.backend import Affected, Ban, Disconnect, LookAtUser, UserSeen
+from tieline.wire.internal.directions import PresenceReply, PresenceRequest
 from tieline.wire.subjects import Subjects
 
 ORDER = Disconnect("0a", 60.0, UserId("alice"))
@@ -30,7 +32,8 @@ async def test_what_was_asked_for_is_returned() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "status"), [("KEY_USED", 422), ("NO_SUCH_CALL", 409), ("ROOM_FULL", 409), ("NEWER", 409)]
+    ("reason", "status"),
+    [("KEY_USED", 422), ("NO_SUCH_CALL", 409), ("ROOM_FULL", 409), ("OVERTAKEN", 409), ("NEWER", 409)],
 )
 async def test_a_refusal_becomes_a_problem_of_its_name(reason: str, status: int) -> None:
     with pytest.raises(Refusal) as refusal:
@@ -46,16 +49,20 @@ async def test_no_answer_is_a_problem_after_which_to_ask_again(error: Exception)
 
 
 class Requests:
-    """Answers each request with these bytes."""
+    """Answers requests with these, in their order."""
 
-    def __init__(self, answer: bytes) -> None:
-        self.answer = answer
+    def __init__(self, *answers: PresenceReply) -> None:
+        self._answers = [*answers]
         self.subjects: list[str] = []
+        self.asked: list[PresenceRequest] = []
+        self.patience_s: list[float] = []
 
-    def put(self, subject: str, question: "Question", _patience_s: float, _headers: None) -> None:
+    def put(self, subject: str, question: "Question", patience_s: float, _headers: None) -> None:
         self.subjects.append(subject)
-        assert question.payload() == codec.encode(ORDER)
-        asyncio.get_running_loop().call_soon(question.hear, Reply(self.answer))
+        self.patience_s.append(patience_s)
+        self.asked.append(codec.decode_presence_request(question.payload()))
+        answer = codec.encode(self._answers.pop(0))
+        asyncio.get_running_loop().call_soon(question.hear, Reply(answer))
 
 
 class Question(Protocol):
@@ -70,7 +77,32 @@ class Reply:
 
 
 async def test_an_order_goes_to_presence_on_its_own_subject() -> None:
-    requests = Requests(codec.encode(Affected(1)))
+    requests = Requests(Affected(1))
     presence = RemotePresence(requests, Subjects("blue"))  # type: ignore[arg-type]
     assert await presence.ask(ORDER) == Affected(1)
     assert requests.subjects == ["blue.presence.disconnect"]
+    assert requests.asked == [ORDER]
+
+
+async def test_an_order_that_another_may_take_back_is_numbered_first() -> None:
+    order, times = Ban("0a", 60.0, UserId("alice"), 60.0), [10.0, 11.5]
+    requests = Requests(Outdated(7), Affected(1))
+    presence = RemotePresence(requests, Subjects("blue"), lambda: times.pop(0))  # type: ignore[arg-type]
+    assert await presence.ask(order) == Affected(1)
+    assert requests.asked == [order, msgspec.structs.replace(order, number=7)]
+    assert requests.patience_s == [PATIENCE_S, PATIENCE_S - 1.5]
+
+
+async def test_a_presence_that_numbers_nothing_is_asked_once() -> None:
+    requests = Requests(Refused("KEY_USED"))
+    presence = RemotePresence(requests, Subjects("blue"))  # type: ignore[arg-type]
+    assert await presence.ask(Ban("0a", 60.0, UserId("alice"), 60.0)) == Refused("KEY_USED")
+    assert len(requests.asked) == 1
+
+
+async def test_an_order_whose_caller_has_gone_meanwhile_is_not_given() -> None:
+    order, requests = Ban("0a", 60.0, UserId("alice"), 60.0), Requests(Outdated(7))
+    presence = RemotePresence(requests, Subjects("blue"))  # type: ignore[arg-type]
+    with pytest.raises(NoAnswer):
+        await presence.ask(order, lambda: False)
+    assert requests.asked == [order]

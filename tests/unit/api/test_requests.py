@@ -6,12 +6,13 @@ import pytest
 
 from api.callers import Caller
 from api.problems import Refusal
-from api.requests import KEPT_S, UNNAMED_KEPT_S, Ask, named, room_id, status, user_id
+from api.requests import KEPT_S, UNNAMED_KEPT_S, Ask, is_there, named, room_id, status, user_id
 
 
 class Request:
     def __init__(self, name: str, until: float | None) -> None:
         self.user = Caller(name, ("*",), until)
+        self.scope: dict[str, object] = {}
 
 
 def of(name: str, until: float | None = None) -> Ask:
@@ -44,6 +45,10 @@ def test_a_token_shares_no_names_with_a_key_that_is_called_the_same() -> None:
 def test_a_change_without_a_key_has_a_name_that_nobody_knows() -> None:
     assert named(of("a"), None).once != named(of("a"), None).once
     assert named(of("a"), None).kept_s == UNNAMED_KEPT_S
+
+
+def test_a_caller_of_whom_nobody_knows_better_waits() -> None:
+    assert is_there(of("a"))()
 
 
 @pytest.mark.parametrize(

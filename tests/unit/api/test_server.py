@@ -4,10 +4,11 @@ import asyncio
 
 import httpx
 import pytest
-from litestar import get
+from litestar import get, post
 
 from api.app import make_app
 from api.authority import Authority
+from api.requests import Ask, is_there
 from api.server import serving
 from api.signed_tokens import SignedTokens
 from tests.support.waiting import PATIENCE_S
@@ -57,6 +58,28 @@ async def test_a_connection_waits_longer_for_its_next_request() -> None:
             assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200")
         idle_writer.close()
         writer.close()
+
+
+async def test_a_request_knows_whether_its_caller_still_waits() -> None:
+    has_come, said = asyncio.Event(), asyncio.Queue[bool]()
+
+    @post("/wait")
+    async def wait(request: Ask) -> None:
+        waits = is_there(request)
+        await said.put(waits())
+        has_come.set()
+        async with asyncio.timeout(PATIENCE_S):
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
+        await said.put(waits())
+
+    async with serving(make_app(Authority([], SignedTokens([])), [wait]), "127.0.0.1", 0) as port:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST /v1/wait HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+        async with asyncio.timeout(PATIENCE_S):
+            await has_come.wait()
+            writer.close()
+            assert [await said.get(), await said.get()] == [True, False]
 
 
 async def test_a_port_that_is_taken_is_named() -> None:

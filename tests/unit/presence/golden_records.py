@@ -303,7 +303,7 @@ SAMPLES: Final = (
     Sample(
         "everything that the backend may decide",
         STANDING,
-        Standing(AT, (ROOM,), is_silenced=True, kept_out=((LOBBY, AT + 1),)),
+        Standing(AT, (ROOM,), is_silenced=True, kept_out=((LOBBY, AT + 1),), orders=(("ban", AT),)),
     ),
 )
 

@@ -18,6 +18,7 @@ from presence.kept_offers import KeptOffers
 from presence.listeners import Listeners
 from presence.memory import Memory
 from presence.moderation import Moderation
+from presence.numbers import Numbers
 from presence.old_calls import OldCalls
 from presence.once import Once
 from presence.operations import Operations
@@ -49,8 +50,9 @@ from tieline.runtime.requests import NoAnswer
 from tieline.wire.digests import digest
 from tieline.wire.ids import NO_CALL, Address, CallId, ConnectionId, GatewayId, RoomId, SessionId, UserId
 from tieline.wire.internal import codec
-from tieline.wire.internal.answers import Done, Refused, SessionGone
-from tieline.wire.internal.directions import PresenceReply, PresenceRequest
+from tieline.wire.internal.answers import Done, Outdated, Refused, SessionGone
+from tieline.wire.internal.backend import Ban
+from tieline.wire.internal.directions import OrderedChange, PresenceReply, PresenceRequest
 from tieline.wire.internal.rooms import JoinRoom, LeaveRoom
 from tieline.wire.internal.sessions import EndSession, Opened, OpenSession, Regrant
 from tieline.wire.internal.signals import Check
@@ -176,7 +178,8 @@ class PresenceProcess:
         )
         mail = AppMail(records, rosters, self._post)
         overview = Overview(records, rosters, standings, self.clock)
-        return handlers(once, moderation, self.closings, mail, overview)
+        numbers = Numbers(records.store, self.clock)
+        return handlers(once, numbers, moderation, self.closings, mail, overview)
 
     async def _ask_gateway(self, gateway: GatewayId, what: str, order: bytes, patience_s: float) -> bytes:
         """Have a gateway carry out an order, if it lives: what it would do then is done here."""
@@ -190,7 +193,16 @@ class PresenceProcess:
         record = await self.user(join.user)
         if record is None or record.session.connection != join.connection:
             return codec.encode(SessionGone(replaced=False))
-        ask = JoinRoom(join.user, record.session.id, join.room, hears=True, connection=join.connection)
+        ask = JoinRoom(
+            join.user,
+            record.session.id,
+            join.room,
+            hears=True,
+            connection=join.connection,
+            is_ordered=True,
+            order=join.number,
+            once=join.once,
+        )
         return codec.encode(await self.ask(msgspec.structs.replace(ask, number=record.session.number)))
 
     async def _post(self, to: Address, frame: bytes, call: CallId = NO_CALL) -> None:
@@ -198,12 +210,23 @@ class PresenceProcess:
         self.recorder.send(SUBJECTS.user(*to), frame)
 
     async def ask(self, request: PresenceRequest) -> PresenceReply:
-        """Carry out a request, and what comes after its answer; one that dies of that has not answered."""
+        """Carry out a request, and what comes after its answer; one that dies of that has not answered.
+
+        An order is given a number first, as the API has it given one.
+        """
+        if isinstance(request, OrderedChange) and not request.number:
+            request = msgspec.structs.replace(request, number=await self.number())
         reply, afterwards = await self.operations.carry_out(request)
         if afterwards is not None:
             await afterwards()
             self.life.goes_on()
         return reply
+
+    async def number(self) -> int:
+        """Have an order numbered which is the last one now."""
+        numbered = await self.operations.carry_out(Ban("", 60.0, UserId("nobody"), 0.0))
+        assert isinstance(numbered.reply, Outdated)
+        return numbered.reply.revision
 
     async def _do_all_hear(self) -> bool:
         return self.do_all_hear

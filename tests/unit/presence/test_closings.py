@@ -31,9 +31,9 @@ class Crowd(PresenceProcess):
             await self.open(opening(f"user{number}", "hall"))
         put_out = self.closings._put_out
 
-        async def in_time(room: RoomId, kept_out_s: float, user: UserId) -> object:
+        async def in_time(room: RoomId, kept_out_s: float, number: int, user: UserId) -> object:
             self.monotonic_s += SLICE_S / self.in_time
-            return await put_out(room, kept_out_s, user)
+            return await put_out(room, kept_out_s, number, user)
 
         self.closings._put_out = in_time  # type: ignore[assignment]
 
@@ -45,7 +45,8 @@ class Crowd(PresenceProcess):
     async def closing(self) -> Closing | None:
         """Read what is under way."""
         found = await self.store.read(Keys.closing(HALL))
-        return read(found[Keys.closing(HALL)].value) if found else None
+        closing = read(found[Keys.closing(HALL)].value) if found else None
+        return None if closing is None or closing.is_done else closing
 
 
 async def crowd(in_time: int) -> Crowd:
@@ -145,10 +146,10 @@ async def test_another_process_may_find_that_nobody_is_left() -> None:
     other = PresenceProcess(beside=process)
     put_out = process.closings._put_out
 
-    async def overtaken(room: RoomId, kept_out_s: float, user: UserId) -> object:
+    async def overtaken(room: RoomId, kept_out_s: float, number: int, user: UserId) -> object:
         process.closings._put_out = put_out
         await other.closings.go_on(room)
-        return await put_out(room, kept_out_s, user)
+        return await put_out(room, kept_out_s, number, user)
 
     process.closings._put_out = overtaken  # type: ignore[assignment]
     reply = await process.ask(ORDER)

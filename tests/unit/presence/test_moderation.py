@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from presence.rules.orders import OVERTAKEN
 from presence.store import StoreUnavailable
 from tests.support.metrics import value_of
 from tests.unit.presence.presence_process import PresenceProcess
@@ -104,11 +105,21 @@ async def test_a_copy_of_a_join_that_comes_later_brings_nobody_back(was_there: b
 async def test_an_order_that_comes_after_a_later_one_puts_nobody_in() -> None:
     process = await with_two()
     alice = opening("alice")
-    order = JoinRoom(ALICE, alice.session, CELLAR, connection=alice.connection, is_ordered=True)
+    added = AddMember("1", 60.0, ALICE, CELLAR, await process.number())
+    order = JoinRoom(
+        ALICE,
+        alice.session,
+        CELLAR,
+        connection=alice.connection,
+        is_ordered=True,
+        order=added.number,
+        once=added.once,
+    )
     assert await process.ask(order) == Refused(ErrorCode.ROOM_FORBIDDEN.name)
-    await process.ask(AddMember("1", 60.0, ALICE, CELLAR))
+    await process.ask(added)
+    assert await process.ask(order) == Outdated()  # once more
     await process.ask(RemoveMember("2", 60.0, ALICE, CELLAR))
-    assert await process.ask(order) == Refused(ErrorCode.ROOM_FORBIDDEN.name)
+    assert await process.ask(order) == OVERTAKEN
     assert await rooms_of(process, "alice") == {HALL}
 
 
@@ -241,7 +252,7 @@ async def test_what_is_taken_again_is_not_given_any_more() -> None:
     await process.ask(RemoveMember("2", 60.0, ALICE, CELLAR))
     opened = await process.open(opening("alice", number=2))
     assert set(opened.rooms) == set()
-    assert not [key for key in process.store.contents() if key.startswith(("given.", "standing."))]
+    assert not [key for key in process.store.contents() if key.startswith("given.")]
 
 
 async def test_a_user_is_given_so_many_rooms_and_no_more() -> None:
@@ -258,7 +269,7 @@ async def test_of_a_full_room_nobody_is_made_a_member() -> None:
     await process.open(opening("alice", "hall"))
     await process.open(opening("bob", "cellar"))
     assert await process.ask(AddMember("1", 60.0, BOB, HALL)) == Refused(ErrorCode.ROOM_FULL.name)
-    assert not [key for key in process.store.contents() if key.startswith(("given.", "standing."))]
+    assert not [key for key in process.store.contents() if key.startswith("given.")]
 
 
 async def test_a_gateway_that_is_silent_while_it_lives_is_asked_again_later() -> None:

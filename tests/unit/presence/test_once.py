@@ -30,7 +30,7 @@ class Counted:
         self._replies = [*replies]
         self.count = 0
 
-    async def __call__(self) -> PresenceReply:
+    async def __call__(self, _order: object = None) -> PresenceReply:
         self.count += 1
         reply = self._replies.pop(0)
         if isinstance(reply, Exception):
@@ -92,7 +92,7 @@ class Gate:
         self.is_begun = asyncio.Event()
         self.goes_on = asyncio.Event()
 
-    async def __call__(self) -> PresenceReply:
+    async def __call__(self, _order: object = None) -> PresenceReply:
         self.count += 1
         self.is_begun.set()
         await self.goes_on.wait()

@@ -50,6 +50,9 @@ from tieline.wire.internal.signals import Check, Relay
 ALICE, BOB, HALL, CELLAR = UserId("alice"), UserId("bob"), RoomId("hall"), RoomId("cellar")
 HERS, CONNECTION = SessionId("alice-s1"), ConnectionId("alice-c1")
 
+NUMBER = NOW * 1000
+"""Of an order that is asked for now."""
+
 ASKED: Final[dict[type[PresenceRequest], tuple[PresenceRequest, type[PresenceReply]]]] = {
     Check: (Check(ALICE, HERS, BOB, "WEBRTC_OFFER", named("offer"), b""), Relay),
     OpenSession: (opening("carol", "hall"), Opened),
@@ -63,13 +66,13 @@ ASKED: Final[dict[type[PresenceRequest], tuple[PresenceRequest, type[PresenceRep
     ListMembers: (ListMembers(ALICE, HERS, HALL), RoomMembers),
     KeepLease: (KeepLease(GatewayId("g1")), LeaseKept),
     Retell: (Retell(ALICE, HALL), Done),
-    AddMember: (AddMember("01", 60.0, ALICE, CELLAR), Affected),
-    RemoveMember: (RemoveMember("02", 60.0, ALICE, HALL), Affected),
-    CloseRoom: (CloseRoom("03", 60.0, HALL), Affected),
-    Disconnect: (Disconnect("04", 60.0, ALICE), Affected),
-    Ban: (Ban("05", 60.0, ALICE, 60.0), Affected),
-    SetVoice: (SetVoice("06", 60.0, ALICE, is_allowed=False), Affected),
-    EndCall: (EndCall("07", 60.0, ALICE, BOB), Affected),
+    AddMember: (AddMember("01", 60.0, ALICE, CELLAR, NUMBER), Affected),
+    RemoveMember: (RemoveMember("02", 60.0, ALICE, HALL, number=NUMBER), Affected),
+    CloseRoom: (CloseRoom("03", 60.0, HALL, number=NUMBER), Affected),
+    Disconnect: (Disconnect("04", 60.0, ALICE, NUMBER), Affected),
+    Ban: (Ban("05", 60.0, ALICE, 60.0, NUMBER), Affected),
+    SetVoice: (SetVoice("06", 60.0, ALICE, False, NUMBER), Affected),
+    EndCall: (EndCall("07", 60.0, ALICE, BOB, number=NUMBER), Affected),
     MessageUser: (MessageUser("08", 60.0, ALICE, b"{}"), Affected),
     MessageRoom: (MessageRoom("09", 60.0, HALL, b"{}"), Affected),
     LookAtUser: (LookAtUser(ALICE), UserSeen),

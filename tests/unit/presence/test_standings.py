@@ -13,6 +13,8 @@ from tieline.wire.ids import RoomId, UserId
 from tieline.wire.subjects import Keys
 
 ALICE, HALL = UserId("alice"), RoomId("hall")
+FIRST = NOW * 1000
+"""The number of an order."""
 
 
 def standings(process: PresenceProcess) -> Standings:
@@ -21,37 +23,48 @@ def standings(process: PresenceProcess) -> Standings:
 
 async def test_what_is_decided_is_read_again() -> None:
     process = PresenceProcess()
-    await standings(process).ban(ALICE, 60.0)
-    await standings(process).give(ALICE, HALL)
-    await standings(process).silence(ALICE, is_silenced=True)
-    assert await standings(process).read(ALICE) == Standing(NOW + 60_000, (HALL,), True)
-    assert process.store.contents()[Keys.given(HALL, ALICE)] == b"1"
+    await standings(process).ban(ALICE, 60.0, FIRST)
+    await standings(process).give(ALICE, HALL, FIRST)
+    await standings(process).silence(ALICE, FIRST, is_silenced=True)
+    orders = (("ban", FIRST), ("room hall", FIRST), ("voice", FIRST))
+    assert await standings(process).read(ALICE) == Standing(NOW + 60_000, (HALL,), True, orders=orders)
+    assert process.store.contents()[Keys.given(HALL, ALICE)] == str(FIRST).encode()
 
 
 async def test_a_standing_goes_when_it_says_nothing_any_more() -> None:
     process = PresenceProcess()
-    await standings(process).ban(ALICE, 60.0)
+    await standings(process).ban(ALICE, 60.0, FIRST)
     assert Keys.standing(ALICE) in process.store.contents()
-    process.clock.pass_s(61)
+    process.clock.pass_s(rules.NUMBERS_KEPT_MS / 1000 + 1)
     assert Keys.standing(ALICE) not in process.store.contents()
-    await standings(process).silence(ALICE, is_silenced=True)
-    await standings(process).silence(ALICE, is_silenced=False)
+    number = await process.number()
+    await standings(process).silence(ALICE, number, is_silenced=True)
+    await standings(process).silence(ALICE, number + 1, is_silenced=False)
+    process.clock.pass_s(rules.NUMBERS_KEPT_MS / 1000 + 1)
+    assert Keys.standing(ALICE) not in process.store.contents()
+
+
+async def test_a_standing_that_says_nothing_is_removed() -> None:
+    process = PresenceProcess()
+    await standings(process).ban(ALICE, 7200.0, FIRST)
+    process.clock.pass_s(rules.NUMBERS_KEPT_MS / 1000 + 1)
+    await standings(process).change(ALICE, lambda _before, _now: rules.NONE)
     assert Keys.standing(ALICE) not in process.store.contents()
 
 
 async def test_what_changes_nothing_writes_nothing() -> None:
     process = PresenceProcess()
-    await standings(process).give(ALICE, HALL)
+    await standings(process).give(ALICE, HALL, FIRST)
     before = (await process.store.read(Keys.standing(ALICE)))[Keys.standing(ALICE)]
-    await standings(process).give(ALICE, HALL)
+    await standings(process).give(ALICE, HALL, FIRST)
     assert (await process.store.read(Keys.standing(ALICE)))[Keys.standing(ALICE)] == before
 
 
 async def test_a_room_that_is_taken_is_in_no_index() -> None:
     process = PresenceProcess()
-    await standings(process).give(ALICE, HALL)
-    after = await standings(process).take(ALICE, HALL, 30.0)
-    assert after == Standing(kept_out=((HALL, NOW + 30_000),))
+    await standings(process).give(ALICE, HALL, FIRST)
+    after = await standings(process).take(ALICE, HALL, 30.0, FIRST + 1)
+    assert after == Standing(kept_out=((HALL, NOW + 30_000),), orders=(("room hall", FIRST + 1),))
     assert Keys.given(HALL, ALICE) not in process.store.contents()
 
 
@@ -59,8 +72,51 @@ async def test_a_standing_that_cannot_be_read_is_written_anew() -> None:
     process = PresenceProcess()
     await process.store.put(Keys.standing(ALICE), b"?", 60.0)
     assert await standings(process).read(ALICE) == rules.NONE
-    await standings(process).give(ALICE, HALL)
+    await standings(process).give(ALICE, HALL, FIRST)
     assert (await standings(process).read(ALICE)).given == (HALL,)
+
+
+async def test_an_older_order_changes_nothing_and_leaves_no_index() -> None:
+    process = PresenceProcess()
+    decided = standings(process)
+    await decided.take(ALICE, HALL, 0.0, FIRST + 1)
+    assert await decided.give(ALICE, HALL, FIRST) is None
+    assert Keys.given(HALL, ALICE) not in process.store.contents()
+    await decided.give(ALICE, HALL, FIRST + 2)
+    assert await decided.take(ALICE, HALL, 0.0, FIRST + 1) is None
+    assert (await decided.read(ALICE)).given == (HALL,)
+    assert process.store.contents()[Keys.given(HALL, ALICE)] == str(FIRST + 2).encode()
+
+
+async def test_an_older_order_keeps_the_index_of_a_later_one_that_is_under_way() -> None:
+    process = PresenceProcess()
+    decided = standings(process)
+    await process.store.write(Keys.given(HALL, ALICE), str(FIRST + 9).encode(), 0)
+    await decided.take(ALICE, HALL, 0.0, FIRST)
+    await decided.give(ALICE, HALL, FIRST + 1)
+    await decided.take(ALICE, HALL, 0.0, FIRST + 2)
+    assert process.store.contents()[Keys.given(HALL, ALICE)] == str(FIRST + 9).encode()
+
+
+async def test_an_index_that_names_no_order_is_older_than_all() -> None:
+    process = PresenceProcess()
+    await process.store.write(Keys.given(HALL, ALICE), b"?", 0)
+    await standings(process).take(ALICE, HALL, 0.0, FIRST)
+    assert Keys.given(HALL, ALICE) not in process.store.contents()
+
+
+async def test_what_an_order_has_given_is_taken_back_unless_a_later_one_has_come() -> None:
+    process = PresenceProcess()
+    decided = standings(process)
+    await decided.take(ALICE, HALL, 30.0, FIRST)
+    assert await decided.give(ALICE, HALL, FIRST + 1) == FIRST
+    await decided.take_back(ALICE, HALL, FIRST + 1, FIRST)
+    assert await decided.read(ALICE) == Standing(orders=(("room hall", FIRST),))
+    assert Keys.given(HALL, ALICE) not in process.store.contents()
+    await decided.give(ALICE, HALL, FIRST + 2)
+    await decided.take_back(ALICE, HALL, FIRST + 1, FIRST)
+    assert (await decided.read(ALICE)).given == (HALL,)
+    assert Keys.given(HALL, ALICE) in process.store.contents()
 
 
 class Contested:
@@ -86,8 +142,11 @@ async def test_who_loses_a_race_decides_anew(lost: int, is_given: bool) -> None:
     records = Records(Contested(process, lost), 300.0)  # type: ignore[arg-type]
     contested = Standings(records, process.clock)
     if is_given:
-        assert (await contested.give(ALICE, HALL)).given == (HALL,)
+        assert await contested.give(ALICE, HALL, FIRST) == 0
+        assert (await contested.read(ALICE)).given == (HALL,)
     else:
         with pytest.raises(StoreUnavailable):
-            await contested.give(ALICE, HALL)
+            await contested.ban(ALICE, 60.0, FIRST)
+        with pytest.raises(StoreUnavailable):
+            await contested.give(ALICE, HALL, FIRST)
     assert ABSENT.revision == 0

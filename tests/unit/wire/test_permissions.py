@@ -125,6 +125,7 @@ def test_every_key_is_of_a_kind_that_may_be_written() -> None:
         Keys.once("0a"),
         Keys.closing(room),
         Keys.close_timer(room),
+        Keys.last_number(),
     )
     kinds = [re.compile(re.escape(kind).replace(r"\*", "[^.]+")) for kind in Keys.kinds()]
     for key in keys:

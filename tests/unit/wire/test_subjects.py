@@ -75,6 +75,7 @@ BUILDERS: dict[str, tuple[Callable[[str], str], tuple[int, ...]]] = {
 WITHOUT_IDS = {
     "Subjects.reply_to",
     "Keys.kinds",
+    "Keys.last_number",
     "Keys.members",
     "Keys.pairs",
     "Keys.sessions",

@@ -18,55 +18,80 @@ class Order(Message, frozen=True, array_like=True, tag=True, gc=False):
     """How long it is remembered."""
 
 
-class AddMember(Order, frozen=True, array_like=True, tag=True, gc=False):
+class Ordered(Order, frozen=True, array_like=True, tag=True, gc=False):
+    """What has a place among all that is ordered, which its `number` says, the last field of each kind.
+
+    It is a time, too, in microseconds by the broker's clock.
+
+    Of two the later one has the higher number, whichever is carried out first. 0: it has none yet, and is
+    answered with `Outdated`, which says as of which number it is to be asked. So a number is given after the
+    backend has asked, and before it is answered.
+    """
+
+
+class AddMember(Ordered, frozen=True, array_like=True, tag=True, gc=False):
     """Make a user a member of a room, now or when it connects, whatever its token says."""
 
     user: UserId
     room: RoomId
+    number: int = 0
+    """See `Ordered`."""
 
 
-class RemoveMember(Order, frozen=True, array_like=True, tag=True, gc=False):
+class RemoveMember(Ordered, frozen=True, array_like=True, tag=True, gc=False):
     """Put a user out of a room, and keep it out for a while; its token may let it in again then."""
 
     user: UserId
     room: RoomId
     kept_out_s: float = 0.0
+    number: int = 0
+    """See `Ordered`."""
 
 
-class CloseRoom(Order, frozen=True, array_like=True, tag=True, gc=False):
+class CloseRoom(Ordered, frozen=True, array_like=True, tag=True, gc=False):
     """Put everybody out of a room, and keep them out for a while."""
 
     room: RoomId
     kept_out_s: float = 0.0
+    number: int = 0
+    """See `Ordered`."""
 
 
-class Disconnect(Order, frozen=True, array_like=True, tag=True, gc=False):
+class Disconnect(Ordered, frozen=True, array_like=True, tag=True, gc=False):
     """End a user's session, and close its connection with 4502."""
 
     user: UserId
+    number: int = 0
+    """See `Ordered`."""
 
 
-class Ban(Order, frozen=True, array_like=True, tag=True, gc=False):
+class Ban(Ordered, frozen=True, array_like=True, tag=True, gc=False):
     """Disconnect a user, and let it connect no more for a while; 0: let it connect again."""
 
     user: UserId
     for_s: float
+    number: int = 0
+    """See `Ordered`."""
 
 
-class SetVoice(Order, frozen=True, array_like=True, tag=True, gc=False):
+class SetVoice(Ordered, frozen=True, array_like=True, tag=True, gc=False):
     """Let a user start no calls, whatever its token says, and end those that it has; or take that back."""
 
     user: UserId
     is_allowed: bool
+    number: int = 0
+    """See `Ordered`."""
 
 
-class EndCall(Order, frozen=True, array_like=True, tag=True, gc=False):
+class EndCall(Ordered, frozen=True, array_like=True, tag=True, gc=False):
     """End what two users negotiate, and tell both."""
 
     user: UserId
     peer: UserId
     call: CallId = NO_CALL
     """Only if it is this call; empty: whatever they have."""
+    number: int = 0
+    """See `Ordered`."""
 
 
 class MessageUser(Order, frozen=True, array_like=True, tag=True, gc=False):
@@ -203,3 +228,7 @@ class JoinOrder(Message, frozen=True, array_like=True, tag=True, gc=False):
     user: UserId
     room: RoomId
     connection: ConnectionId
+    number: int = 0
+    """Of the backend's order: see `Ordered`."""
+    once: str = ""
+    """The name of that."""

@@ -54,6 +54,10 @@ GatewayRequest = (
     | Retell
 )
 """What a gateway may ask presence; gateways face the internet."""
+StandingOrder = AddMember | RemoveMember | CloseRoom | Ban | SetVoice
+"""What the API may ask presence to change that a later order may take back."""
+OrderedChange = StandingOrder | Disconnect | EndCall
+"""What has a place among all that is ordered (`backend.Ordered`)."""
 BackendOrder = (
     AddMember | RemoveMember | CloseRoom | Disconnect | Ban | SetVoice | EndCall | MessageUser | MessageRoom
 )
@@ -127,6 +131,7 @@ ANSWERS: Final[dict[type[PresenceRequest], tuple[type[PresenceReply], ...]]] = {
     ListMembers: (RoomMembers, Refused, SessionGone),
     KeepLease: (LeaseKept,),
     **dict.fromkeys(get_args(BackendOrder), (Affected, Refused)),
+    **dict.fromkeys(get_args(OrderedChange), (Affected, Outdated, Refused)),
     LookAtUser: (UserSeen,),
     LookAtRoom: (RoomSeen,),
     ListRooms: (RoomsSeen,),

@@ -28,6 +28,10 @@ class JoinRoom(Message, frozen=True, array_like=True, tag=True, gc=False):
     """See `OpenSession`: what was asked before the backend put the user out of a room comes too late."""
     is_ordered: bool = False
     """The backend wants it, not the client: it counts only while the backend still says so."""
+    order: int = 0
+    """The number of the backend's order (`backend.Ordered`)."""
+    once: str = ""
+    """The name of that order, as which it may have been carried out already."""
 
 
 class LeaveRoom(Message, frozen=True, array_like=True, tag=True, gc=False):

@@ -15,6 +15,7 @@ from tests.support.waiting import until
 from tests.unit.gateway.client.harness import AN_HOUR_S
 from tieline.wire.ids import RoomId
 from tieline.wire.internal.answers import Done
+from tieline.wire.internal.backend import JoinOrder
 from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers, RoomMembers
 
 
@@ -191,16 +192,18 @@ async def test_who_is_put_in_while_it_leaves_is_there(scene: Scene) -> None:
     await bob.comes()
     await bob.joins()
     putting_in: list[asyncio.Task[Answer]] = []
+    order = JoinOrder(BOB, HALL, bob.session.connection, 7, "0a")
 
     async def put_in() -> None:
         scene.before_answer = None
-        putting_in.append(asyncio.create_task(scene.memberships.put_in(bob.session, HALL, scene.asks)))
+        putting_in.append(asyncio.create_task(scene.memberships.put_in(bob.session, order, scene.asks)))
         for _ in range(5):  # round trips, of which it takes two
             await scene.mailbox.settled()
 
     scene.before_answer = put_in
     assert await bob.asks(LeaveRoom(BOB, bob.session.session, HALL)) == Done()
     assert isinstance(await putting_in[0], RoomListing)
-    assert [ask.is_ordered for ask in scene.asked if isinstance(ask, JoinRoom)] == [False, True]
+    joins = [ask for ask in scene.asked if isinstance(ask, JoinRoom)]
+    assert [(ask.is_ordered, ask.order, ask.once) for ask in joins] == [(False, 0, ""), (True, 7, "0a")]
     carol = await scene.enters(CAROL)
     assert await bob.hears(1) == [f"room-{carol}"]

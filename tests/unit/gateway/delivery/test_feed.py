@@ -5,9 +5,12 @@ from gateway.client.mail import Mail, Telling, mail
 from gateway.delivery.feed import Feed
 from tests.support.metrics import value_of
 from tests.unit.gateway.client.harness import WELCOME, Harness, connected, event, ping
+from tests.unit.wire import samples
 from tieline import metrics
 from tieline.runtime.message import Message, block
 from tieline.wire import jetstream_headers
+
+CALL, OTHER_CALL = "0123456789abcdef", "fedcba9876543210"
 
 
 class Listener:
@@ -44,7 +47,9 @@ class Listener:
         self.told.append((frame, frame.call if isinstance(frame, Mail) else ""))
         return True
 
-    def push(self, name: str, sequence: int, previous: int, call: str = "") -> None:
+    def push(
+        self, name: str, sequence: int, previous: int, call: str = "", frame: bytes | None = None
+    ) -> None:
         """Let a frame come as JetStream pushes it."""
         headers = ({"Tieline-Call": call} if call else {}) | {
             "Nats-Stream": "MAILBOX_t",
@@ -53,7 +58,7 @@ class Listener:
             "Nats-Time-Stamp": "2026-01-01T00:00:00Z",
             "Nats-Last-Sequence": str(previous),
         }
-        self.feed.on_message(Message("t.live.user.alice.s-1", "", event(name), block(headers)))
+        self.feed.on_message(Message("t.live.user.alice.s-1", "", frame or event(name), block(headers)))
 
     def read(self, *names: str, newest: int, older: int = 0) -> bool:
         """Bring what is missing; returns whether something stays missing."""
@@ -382,3 +387,48 @@ async def test_what_would_end_the_connection_is_not_sent() -> None:
     assert listener.harness.names() == ["b"]
     assert (listener.gaps, listener.feed.last_sequence) == (0, 9)
     assert value_of(dropped) == before + 2
+
+
+def signal(cmd: str, name: str) -> bytes:
+    return samples.frame(samples.signal_message(cmd) | {"requestId": name})
+
+
+def stored(cmd: str, name: str, call: str) -> bytes:
+    return mail(signal(cmd, name), block({"Tieline-Call": call}))
+
+
+def test_an_offer_that_is_stored_after_the_end_of_its_call_is_not_delivered() -> None:
+    listener, late = Listener(), metrics.DELIVERED_LATE.count
+    listener.push("end", 2, 0, CALL, signal("WEBRTC_HANGUP", "end"))
+    listener.push("offer", 3, 2, CALL, signal("WEBRTC_OFFER", "offer"))
+    listener.push("candidate", 4, 3, CALL, signal("WEBRTC_ICE_CANDIDATE", "candidate"))
+    listener.push("another", 5, 4, OTHER_CALL, signal("WEBRTC_OFFER", "another"))
+    assert listener.harness.names() == ["end", "candidate", "another"]
+    assert (listener.feed.last_sequence, listener.gaps) == (5, 0)
+    assert metrics.DELIVERED_LATE.count == late + 1
+
+
+def test_an_offer_that_is_late_is_not_read_either() -> None:
+    listener = Listener()
+    listener.push("end", 2, 0, CALL, signal("WEBRTC_HANGUP", "end"))
+    listener.push("last", 6, 5)
+    offer, another = stored("WEBRTC_OFFER", "offer", CALL), stored("WEBRTC_OFFER", "another", OTHER_CALL)
+    end = stored("WEBRTC_HANGUP", "its end", OTHER_CALL)
+    listener.feed.release(Missed([], [offer, another, end], 5, (3, 4, 5)))
+    assert listener.harness.names() == ["end", "another", "its end", "last"]
+
+
+def test_an_offer_that_was_kept_back_is_late_after_an_end_that_is_read() -> None:
+    listener = Listener()
+    listener.push("offer", 4, 3, CALL, signal("WEBRTC_OFFER", "offer"))
+    assert listener.gaps == 1
+    listener.feed.release(Missed([], [stored("WEBRTC_HANGUP", "end", CALL)], 3, (3,)), older=1)
+    assert listener.harness.names() == ["end"]
+
+
+def test_whoever_comes_back_is_not_rung_for_a_call_of_which_it_had_the_end() -> None:
+    listener = Listener(connected())
+    late = stored("WEBRTC_OFFER", "offer", CALL)
+    listener.feed.release(Missed([], [late], 3, (3,), over=(CALL,)))
+    listener.push("renewed", 4, 3, CALL, signal("WEBRTC_OFFER", "renewed"))
+    assert listener.harness.names() == []

@@ -6,9 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.client.duplicates import name_of
+from gateway.client.mail import mail
 from gateway.delivery.replay import Replay
 from tests.unit.gateway.client.harness import event
 from tests.unit.wire import samples
+from tieline.runtime.message import block
 
 
 def sent_by(sender: str, request_id: str, size: int = 0) -> bytes:
@@ -196,3 +198,21 @@ def test_nothing_is_skipped_when_what_the_client_had_is_kept_no_more(
         replay.add(frames[index], 2 * index + 1, functools.partial(int, 2 * index + 1))
 
     assert (replay.known, replay.fresh, replay.position) == ([], frames[kept:], None)
+
+
+def test_it_is_known_of_which_calls_the_client_has_had_the_end() -> None:
+    call, other = "0123456789abcdef", "fedcba9876543210"
+
+    def stored(cmd: str, name: str, of: str) -> bytes:
+        frame = samples.frame(samples.signal_message(cmd) | {"requestId": name})
+        return mail(frame, block({"Tieline-Call": of}))
+
+    frames = [
+        stored("WEBRTC_HANGUP", "1", call),
+        stored("WEBRTC_OFFER", "2", other),
+        stored("WEBRTC_HANGUP", "3", other),
+    ]
+    assert list(read(*frames).over) == []
+    assert list(read(*frames, last="2").over) == [call]
+    assert list(read(*frames, has_had=3).over) == [call]
+    assert list(read(*frames, last="3").over) == [call, other]

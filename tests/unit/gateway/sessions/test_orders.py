@@ -35,8 +35,8 @@ class FakeMemberships:
         self.answer = answer
         self.asked: list[RoomId] = []
 
-    async def put_in(self, _session: Session, room: RoomId, _asks: Ask) -> Answer:
-        self.asked.append(room)
+    async def put_in(self, _session: Session, wanted: JoinOrder, _asks: Ask) -> Answer:
+        self.asked.append(wanted.room)
         return self.answer
 
 

@@ -8,7 +8,7 @@ import pytest
 from presence.records import encode
 from presence.rules import standing
 from presence.rules.change import Change, Facts, Prepare, Step
-from presence.rules.standing import NONE, Standing
+from presence.rules.standing import NONE, NUMBERS_KEPT_MS, Standing
 from presence.rules.user import Session, User
 from tests.unit.presence.requests import opening
 from tests.unit.presence.rules.frames import NOW
@@ -20,6 +20,7 @@ from tieline.wire.subjects import Keys
 
 ALICE, HALL, CELLAR, ATTIC = UserId("alice"), RoomId("hall"), RoomId("cellar"), RoomId("attic")
 LATER = NOW + 60_000
+NUMBER = NOW * 1000
 ONLINE = User(
     (Session(SessionId("s"), GatewayId("g"), ConnectionId("c"), SecretHash(b""), "online"),), True, {}
 )
@@ -53,6 +54,7 @@ def test_who_has_none_or_none_that_can_be_read_has_none(value: bytes) -> None:
         (Standing(banned_until=NOW - 1), 0),
         (Standing(given=(HALL,), banned_until=LATER), None),
         (Standing(is_silenced=True), None),
+        (Standing(orders=(("ban", NOW * 1000),)), NUMBERS_KEPT_MS / 1000),
     ],
 )
 def test_it_is_kept_for_as_long_as_it_says_something(decided: Standing, kept_s: float | None) -> None:
@@ -63,6 +65,33 @@ def test_what_is_over_is_forgotten_with_the_next_change() -> None:
     before = Standing(NOW, (), False, ((CELLAR, NOW), (ATTIC, LATER)))
     assert standing.silence(before, True, NOW) == Standing(0, (), True, ((ATTIC, LATER),))
     assert standing.ban(before, LATER, NOW) == Standing(LATER, (), False, ((ATTIC, LATER),))
+
+
+def test_of_two_orders_about_a_thing_the_later_one_counts() -> None:
+    first = standing.in_turn(NONE, "ban", NUMBER, NOW)
+    assert first == Standing(orders=(("ban", NUMBER),))
+    assert standing.in_turn(first, "ban", NUMBER, NOW) == first
+    assert standing.in_turn(first, "ban", NUMBER - 1, NOW) is None
+    other = standing.in_turn(first, "voice", NUMBER - 1, NOW)
+    assert other is not None
+    assert (other.newest("ban"), other.newest("voice"), other.newest("room hall")) == (NUMBER, NUMBER - 1, 0)
+
+
+def test_an_order_that_is_undone_leaves_the_one_before_it_the_last() -> None:
+    first, both = Standing(orders=(("ban", 1),)), Standing(orders=(("ban", 3), ("voice", 2)))
+    assert standing.renumbered(both, "voice", 0) == Standing(orders=(("ban", 3),))
+    assert standing.renumbered(standing.renumbered(both, "voice", 0), "ban", 1) == first
+
+
+def test_orders_are_forgotten_when_older_ones_are_too_late_anyway() -> None:
+    first = standing.in_turn(NONE, "ban", NUMBER, NOW)
+    assert first is not None
+    later = NOW + NUMBERS_KEPT_MS
+    assert standing.is_too_old(NUMBER, later)
+    assert not standing.is_too_old(NUMBER, later - 1)
+    assert standing.in_turn(first, "voice", later * 1000, later) == Standing(
+        orders=(("voice", later * 1000),)
+    )
 
 
 def test_a_room_is_given_once_and_then_nobody_is_kept_out() -> None:

@@ -93,10 +93,12 @@ REQUESTS: tuple[PresenceRequest, ...] = (
     JoinRoom(ALICE, SESSION, ROOM),
     JoinRoom(ALICE, SESSION, ROOM, hears=True, lists=True),
     JoinRoom(ALICE, SESSION, ROOM, connection=CONNECTION, number=3, asked=9, is_ordered=True),
+    JoinRoom(ALICE, SESSION, ROOM, is_ordered=True, order=7, once=ONCE),
     LeaveRoom(ALICE, SESSION, ROOM),
     ListMembers(ALICE, SESSION, ROOM),
     KeepLease(GATEWAY),
     AddMember(ONCE, 60.0, ALICE, ROOM),
+    AddMember(ONCE, 60.0, ALICE, ROOM, 7),
     RemoveMember(ONCE, 60.0, ALICE, ROOM, kept_out_s=5.0),
     CloseRoom(ONCE, 60.0, ROOM, kept_out_s=5.0),
     Disconnect(ONCE, 60.0, ALICE),
@@ -155,7 +157,7 @@ SIGNALS = (
     Signal(BOB, SESSION, ALICE, b"first", False, then=(b"second", ODD_FRAME)),
 )
 CLOSING = CloseSession(ALICE, SESSION, CONNECTION, 4500)
-JOINING = JoinOrder(ALICE, ROOM, CONNECTION)
+JOINING = JoinOrder(ALICE, ROOM, CONNECTION, 7, ONCE)
 CHANGE = RoomChange("left", 7, SESSION, "online", True, 0, "kicked", tells_user=True)
 
 
