@@ -61,7 +61,6 @@ class Feed:
         "_beside",
         "_deliveries",
         "_held",
-        "_is_overtaken",
         "_names_calls",
         "_names_places",
         "_on_gap",
@@ -80,13 +79,8 @@ class Feed:
         *,
         names_places: bool = False,
         names_calls: bool = False,
-        is_overtaken: Callable[[bytes], bool] = lambda _: False,
     ) -> None:
-        """Take also what the client is told of each frame: where it is stored, and of which call it is.
-
-        A frame that `is_overtaken`, by what the client was told on another way, is not delivered.
-        """
-        self._is_overtaken = is_overtaken
+        """Take also what the client is told of each frame: where it is stored, and of which call it is."""
         self._deliveries = deliveries
         self._names_places = names_places
         self._on_gap = on_gap
@@ -135,8 +129,6 @@ class Feed:
         return mail(message.data, message.headers) if self._names_calls else message.data
 
     def _deliver(self, frame: bytes, sequence: int) -> None:
-        if self._is_overtaken(frame):
-            return
         if (frame.isascii() and len(frame) <= MAX_BYTES) or is_deliverable(frame):
             self._deliveries.deliver(self._placed(frame, sequence) if self._names_places else frame)
         else:
@@ -240,6 +232,7 @@ class Feeds:
             connection.close_as_slow,
             self.backlogs,
             connection.write,
+            functools.partial(is_overtaken, session=session),
         )
         feed = Feed(
             deliveries,
@@ -247,7 +240,6 @@ class Feeds:
             on_gap,
             names_places=session.places,
             names_calls=session.calls,
-            is_overtaken=functools.partial(is_overtaken, session=session),
         )
         pushed_as = self._subjects.live(session.user, session.session)
         subscription = await self._broker.subscribe(pushed_as, feed.on_message)
