@@ -180,6 +180,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             connections=connections,
             departures=departures,
             tasks=clients,
+            on_unknown_rooms=lambda session, rooms: orders.take_up(session, rooms),
         )
         questions = Questions(
             ask_signal=Signals(broker, requests, subjects).ask,

@@ -38,6 +38,10 @@ from presence.targets import Clock, Found, Target
 from tieline import metrics
 from tieline.wire.ids import RoomId, UserId
 
+STOOD_STILL_MS: Final = 30_000
+"""Whoever has read or written a record so long ago has been stopped since. What others are told again is
+recognized for more than twice as long (`presence.mailbox.MIN_KEEP_S`)."""
+
 MAX_CARRIED_OUT: Final = 65_536
 """Records of which a process remembers that it told others: as many users as change theirs within minutes."""
 
@@ -124,7 +128,7 @@ class ChangeLoop:
                 and not self._has_carried_out(target.key, record, revision)
             ):
                 # The process that wrote it has died, or is still at it.
-                told = await target.carry_out(record, revision)
+                told = await self._carry_out(target, record, revision, now)
                 if not told.left:
                     await target.settle(record, revision, forget=False)
                     self._note_carried_out(target.key, record, revision)
@@ -156,7 +160,7 @@ class ChangeLoop:
                 if stored is not None:
                     record, revision = stored
                     if record.pending:
-                        told = await target.carry_out(record, revision, _listed_by(step.reply))
+                        told = await self._carry_out(target, record, revision, now, _listed_by(step.reply))
                         if not told.left:
                             self._note_carried_out(target.key, record, revision)
                 for said in step.said:
@@ -170,6 +174,24 @@ class ChangeLoop:
                     found = {**found, **await self._records.store.read(*others, confirmed=True)}
                 facts = Facts(now, revision=revision, read=found, at=at)
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {target.owner!r}")
+
+    async def _carry_out(
+        self,
+        target: Target[RecordT],
+        record: RecordT,
+        revision: int,
+        since: int,
+        listed: RoomId | None = None,
+    ) -> Told:
+        """Tell others what is pending in a record, which was read or written after a moment.
+
+        Raises:
+            StoreUnavailable: this process has stood still since. Another one has told it by now, and more may
+                have followed that: told once more, it would no longer be recognized.
+        """
+        if self.clock() - since > STOOD_STILL_MS:
+            raise StoreUnavailable("stood still before others were told")
+        return await target.carry_out(record, revision, listed)
 
     async def _provide(
         self,

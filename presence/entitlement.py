@@ -8,19 +8,17 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from presence.rules.entitled import Entitled, excess, grant_of
+from presence.rules.entitled import BEYOND, Entitled, Excess, excess, grant_of
 from presence.rules.user import Grant
 from presence.store import StoreUnavailable
 from tieline import metrics
 from tieline.runtime.tally import Tally
 from tieline.verification.tokens import BadToken, Claims, Tokens, UnknownKey
-from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import NO_TOKEN
 from tieline.wire.internal.answers import UNPROVEN, Refused
 from tieline.wire.internal.directions import OPERATIONS
 
 _REFUSED: Final = "a gateway asks for what no token entitles to"
-_BAD: Final = Refused(ErrorCode.BAD_TOKEN.name)
 
 _log = logging.getLogger(__name__)
 
@@ -60,9 +58,11 @@ class Entitlement:
         except BadToken as problem:
             return self._refuse(ask, "bad", str(problem))
         found = excess(ask, claims)
-        if found is not None:
-            return self._refuse(ask, found, f"it asks for more than its token says: {found}")
-        return grant_of(claims)
+        return grant_of(claims) if found is None else self.refuse_beyond(ask, found)
+
+    def refuse_beyond(self, ask: Entitled, found: Excess) -> Refused:
+        """Refuse who asks for more than its token says."""
+        return self._refuse(ask, found, f"it asks for more than its token says: {found}")
 
     async def _verified(self, ask: Entitled) -> Claims:
         try:
@@ -82,4 +82,4 @@ class Entitlement:
         metrics.TOKENS_REFUSED.labels(reason).inc()
         op = OPERATIONS[type(ask)]
         self._tally.note(logging.ERROR, _REFUSED, op, reason, op=op, why=why)
-        return _BAD
+        return BEYOND

@@ -18,6 +18,7 @@ from presence.records import Records
 from presence.rules import moderation as rules
 from presence.rules.change import Rule
 from presence.rules.orders import (
+    ANSWERED,
     BAN,
     OVERTAKEN,
     VOICE,
@@ -127,8 +128,8 @@ class Moderation:
         match codec.decode_presence_reply(answer):
             case RoomJoined() | RoomMembers():
                 return Affected(1)
-            case Refused(reason=reason):
-                return Refused(reason)
+            case Refused() as refused if refused != ANSWERED:
+                return Refused(refused.reason)
             case _:
                 return None
 

@@ -21,7 +21,7 @@ from presence.records import Records
 from presence.room_log import RoomLog
 from presence.rules import entitled, holding, orders, room, session, standing
 from presence.rules.change import Facts, Step
-from presence.rules.entitled import Entitled
+from presence.rules.entitled import BEYOND, Entitled
 from presence.rules.retell_pace import RetellPace
 from presence.rules.signals import Terms
 from presence.rules.user import User
@@ -246,7 +246,7 @@ class Operations:
             if together:
                 keys = (Keys.user(ask.user), *beside, *entering(ask.user, wanted))
                 found = await self._reading.find(None, keys)
-            return await self._changes.user(
+            reply = await self._changes.user(
                 ask.user,
                 decide,
                 rooms=wanted,
@@ -255,6 +255,9 @@ class Operations:
                 found=found,
                 leaves_calls=leaves_calls,
             )
+            if self._entitlement is not None and reply == BEYOND:
+                return self._entitlement.refuse_beyond(ask, "rooms")
+            return reply
 
         return carry_out
 

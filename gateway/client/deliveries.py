@@ -94,6 +94,7 @@ class Deliveries:
         "_bytes",
         "_ends_at",
         "_had",
+        "_is_overtaken",
         "_late",
         "_loop",
         "_on_slow",
@@ -110,7 +111,10 @@ class Deliveries:
         on_slow: Callable[[], object] = lambda: None,
         backlogs: Backlogs | None = None,
         write: Callable[[bytes], object] = lambda _: None,
+        is_overtaken: Callable[[bytes], bool] = lambda _: False,
     ) -> None:
+        """Take also which frames are not written: what the client was told since says otherwise."""
+        self._is_overtaken = is_overtaken
         self._say = say
         self._write = write
         self._loop = loop
@@ -151,6 +155,8 @@ class Deliveries:
         """Send the client a frame, unless it has had the very same one."""
         if self._backlog is not None:
             self._wait_behind(frame)
+            return
+        if self._is_overtaken(frame):
             return
         if self._had is None:
             self._had = Duplicates()

@@ -290,13 +290,14 @@ class Session:
     def _about_room(self, message: Join | Leave | Members) -> Action:
         request_id, room = message.request_id, RoomId(message.data.room)
         match message:
-            case Join() if not self.claims.may_join(room):
+            case Join() if not self.claims.may_join(room) and room not in self.rooms:
                 return _refuse(request_id, "JOIN", ErrorCode.ROOM_FORBIDDEN)
             case Join() if room not in self.rooms and not self.budget.may_join(len(self.rooms)):
                 return _refuse(request_id, "JOIN", ErrorCode.TOO_MANY_ROOMS)
             case Join():
                 self._charge(prices.LIST if room in self.rooms else prices.JOIN)
-                join = JoinRoom(self.user, self.session, room, knows_too_many_rooms=True)
+                is_given = not self.claims.may_join(room)  # by its backend, as long as presence says so
+                join = JoinRoom(self.user, self.session, room, knows_too_many_rooms=True, is_ordered=is_given)
                 return AskPresence(request_id, "JOIN", room, join, page=FIRST if self.batches else None)
             case Leave():
                 self._charge(prices.LEAVE)
@@ -345,9 +346,13 @@ class Session:
                 self._charge_for_list(ask, len(members), len(members))
                 data = Roster(ask.room, members, count=len(members) if self.batches else None)
                 self.rooms.update((ask.room, one.joined_at) for one in members if one.user_id == self.user)
-            case Done() if ask.claims is not None:
+            case Done(also_in=also_in) if ask.claims is not None:
+                assert isinstance(ask.request, Regrant)
+                # Beside what its backend gives, which may have put it into other rooms meanwhile.
+                beyond = {room for room in ask.request.rooms if not ask.claims.may_join(room)}
+                lost = beyond.difference(also_in)
                 self.claims, self.token = ask.claims, ask.token
-                self.rooms = {room: at for room, at in self.rooms.items() if self.claims.may_join(room)}
+                self.rooms = {room: at for room, at in self.rooms.items() if room not in lost}
                 data = TokenRefreshed(self.claims.expires_at_ms)
             case Done() if isinstance(ask.request, Regrant):
                 self.in_call = ask.request.in_call is True

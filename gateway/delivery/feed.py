@@ -63,7 +63,6 @@ class Feed:
         "_beside",
         "_deliveries",
         "_held",
-        "_is_overtaken",
         "_names_calls",
         "_names_places",
         "_on_gap",
@@ -83,13 +82,8 @@ class Feed:
         *,
         names_places: bool = False,
         names_calls: bool = False,
-        is_overtaken: Callable[[bytes], bool] = lambda _: False,
     ) -> None:
-        """Take also what the client is told of each frame: where it is stored, and of which call it is.
-
-        A frame that `is_overtaken`, by what the client was told on another way, is not delivered.
-        """
-        self._is_overtaken = is_overtaken
+        """Take also what the client is told of each frame: where it is stored, and of which call it is."""
         self._deliveries = deliveries
         self._names_places = names_places
         self._on_gap = on_gap
@@ -137,8 +131,6 @@ class Feed:
             self._deliver(mail(message.data, message.headers) if is_of_call else message.data, sequence)
 
     def _deliver(self, frame: bytes, sequence: int) -> None:
-        if self._is_overtaken(frame):
-            return
         if self._is_late(frame):
             metrics.DELIVERED_LATE.inc()
             return
@@ -262,6 +254,7 @@ class Feeds:
             connection.close_as_slow,
             self.backlogs,
             connection.write,
+            functools.partial(is_overtaken, session=session),
         )
         feed = Feed(
             deliveries,
@@ -269,7 +262,6 @@ class Feeds:
             on_gap,
             names_places=session.places,
             names_calls=session.calls,
-            is_overtaken=functools.partial(is_overtaken, session=session),
         )
         pushed_as = self._subjects.live(session.user, session.session)
         subscription = await self._broker.subscribe(pushed_as, feed.on_message)

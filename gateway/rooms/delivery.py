@@ -7,14 +7,12 @@ order with its frames, and when it comes back, of what has changed in them since
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from itertools import compress
 from typing import Final
 
 from nats.errors import Error as NatsError
 
 from gateway.client.connection import Connection
 from gateway.client.deliveries import Missed
-from gateway.client.events import is_overtaken
 from gateway.client.mail import Had, read_place
 from gateway.client.session import Session
 from gateway.delivery.delivery import Delivery
@@ -22,13 +20,14 @@ from gateway.rooms.changes import position_in
 from gateway.rooms.entering import Back, enter, enter_late, lacks, owe
 from gateway.rooms.live_room import LiveRoom
 from gateway.rooms.live_rooms import LINGER_S, LiveRooms
-from gateway.rooms.memberships import Ask, Memberships
+from gateway.rooms.memberships import Answer, Ask, Memberships
 from gateway.rooms.pacer import Pacer
 from gateway.rooms.reading import LogReader
 from gateway.rooms.seats import Seat, Seats
 from tieline.runtime.broker import BrokerAway
 from tieline.runtime.requests import NoAnswer
 from tieline.wire.ids import ConnectionId, RoomId
+from tieline.wire.internal.backend import JoinOrder
 
 RETRY_S: Final = 1.0
 """Between attempts to find out about a room: presence or the broker may be away for some seconds."""
@@ -81,7 +80,6 @@ class RoomDelivery:
         """
         missed, _ = await asyncio.gather(self._missed(session, had), self._listen(session, had))
         if session.is_resumed:
-            missed = _without_overtaken(missed, session)
             if missed.position is not None and had.place:
                 missed = missed._replace(rooms=min(missed.position, read_place(had.place).rooms))
             has_had, rooms = missed.place
@@ -180,6 +178,14 @@ class RoomDelivery:
             return self._rooms.known(name)
         return None
 
+    async def put_in(self, session: Session, wanted: JoinOrder, asks: Ask) -> Answer:
+        """Make a client a member without its asking; None: that cannot be known now."""
+        answer = await self._memberships.put_in(session, wanted, asks)
+        seat = self._memberships.waiting(session, wanted.room)
+        if seat is not None:  # it is held back, and what is known may be forgotten before it is told
+            self._load_lists([seat], session)
+        return answer
+
     def _load_lists(self, seats: Sequence[Seat], session: Session) -> None:
         """Have a client told who is in those rooms of which it waits for a list."""
         for seat in seats:
@@ -203,12 +209,3 @@ class RoomDelivery:
         self._back.pop(session.connection, None)
         self._memberships.drop(session.connection)
         await self._delivery.drop(session)
-
-
-def _without_overtaken(missed: Missed, session: Session) -> Missed:
-    """Leave out what the WELCOME of a session that is resumed says better."""
-    is_kept = [not is_overtaken(frame, session) for frame in missed.fresh]
-    if all(is_kept):
-        return missed
-    fresh, numbers = compress(missed.fresh, is_kept), compress(missed.numbers, is_kept)
-    return missed._replace(fresh=list(fresh), numbers=tuple(numbers))

@@ -259,16 +259,20 @@ class LiveRoom:
         told, users = known
         if seat.owner.user not in users:
             return told
-        last = self.log.last_change(seat.owner.user)
-        is_out = (
-            last is not None and last.has_left
-        )  # else it is back: nothing that it is told later would say so
+        is_out = not self.is_in(
+            seat.owner.user
+        )  # else nothing that it is told later would say that it is back
         changes = [
             change
             for change in self.log.since(seat.position, up_to)
             if seat.concerns(change) and (is_out or change.user != seat.owner.user)
         ]
         return self._written(changes, seat)
+
+    def is_in(self, user: UserId) -> bool:
+        """Whether the last change of a user that is known says that it is a member."""
+        last = self.log.last_change(user)
+        return last is not None and not last.has_left
 
     def listed(self) -> Told | None:
         """Make a list of the members; None: they are not known."""

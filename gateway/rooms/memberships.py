@@ -113,7 +113,7 @@ class Memberships:
         seat = self._seat(session, request.room)
         # While a LEAVE that was given up may still be carried out, presence has to know that it is overtaken.
         known = self._known(request.room) if session.numbering.is_settled else None
-        if seat is not None and known is not None:
+        if seat is not None and not seat.is_ending and known is not None:
             return _listed(seat, known, ask)
         # Presence is asked at the same time, and its list may be older than the room is heard: what has
         # changed since is in what the log keeps and is read, which is a minute, and requests take seconds.
@@ -135,7 +135,7 @@ class Memberships:
                     room.list_members(members)
                 last = room.log.last_change(session.user)
                 if last is not None and last.ends(session.session):
-                    seats.leave(room.name)
+                    seats.put_out(room.name)
                     return NOT_THERE  # it was put out since
                 if room.roster is not None and room.roster.joined_at(session.user) is None:
                     room.roster = None  # it is of a log that was lost
@@ -147,7 +147,8 @@ class Memberships:
     async def put_in(self, session: Session, wanted: JoinOrder, asks: Ask) -> Answer:
         """Make a client a member without its asking; None: that cannot be known now.
 
-        One that takes lists is told one, as of a room that it is in.
+        One that takes lists is told one, as of a room that it is in. Of one that is a member, and knows it,
+        `RoomJoined` says so.
         """
         room = wanted.room
         request = JoinRoom(
@@ -159,12 +160,29 @@ class Memberships:
             order=wanted.number,
             once=wanted.once,
         )
-        reply = await self.answer(session, AskPresence("", "JOIN", room, request), asks)
-        seat = self._seat(session, room)
+        try:
+            joining = functools.partial(self._put_in, session, request, asks)
+            return await self._in_turn(session.connection, joining)
+        except (NoAnswer, BrokerAway, NatsError):
+            return None
+
+    async def _put_in(self, session: Session, request: JoinRoom, asks: Ask) -> Answer:
+        seat = self._seat(session, request.room)
+        is_known = self._rooms.known(request.room) is not None
+        if seat is not None and not seat.is_ending and is_known and request.room in session.rooms:
+            return RoomJoined(0)
+        reply = await self._join(session, AskPresence("", "JOIN", request.room, request), request, asks)
+        seat = self._seat(session, request.room)
         if session.batches and seat is not None and isinstance(reply, RoomListing):
-            seat.waits_for_list = True
+            seat.wait_for_list()
             seat.owner.tell()
         return reply
+
+    def waiting(self, session: Session, room: RoomId) -> Seat | None:
+        """Find the seat of a client that waits for the list of a room; None: it does not."""
+        seats = self._seats.get(session.connection)
+        seat = None if seats is None else seats.of(room)
+        return seat if seat is not None and seat.waits_for_list else None
 
     async def _leave(self, session: Session, request: LeaveRoom, asks: Ask) -> Answer:
         reply = await asks(session, request)

@@ -87,7 +87,7 @@ class PartitionedDelivery:
 
     async def put_in(self, session: Session, wanted: JoinOrder, asks: Ask) -> Answer:
         """Make a client a member without its asking; None: that cannot be known now."""
-        return await self._of(session).memberships.put_in(session, wanted, asks)
+        return await self._of(session).delivery.put_in(session, wanted, asks)
 
     def note_old_presence(self) -> None:
         """Take note that a process answers that writes no logs: what is known of rooms may be wrong."""

@@ -53,6 +53,10 @@ class Room(Protocol):
         """Make a list of the members; None: they are not known."""
         ...
 
+    def is_in(self, user: UserId) -> bool:
+        """Whether the last change of a user that is known says that it is a member."""
+        ...
+
     def note_late(self, member: UserId, position: int, up_to: int) -> None:
         """Take note that a member is told what is newer than a position after what has a number."""
         ...
@@ -81,6 +85,11 @@ class Seat:
     def whole_to(self) -> int:
         """Up to which number everything is told: if nothing is missing, also what is older than a signal."""
         return self.position if self._is_late else max(self.position, self.owner.last_sequence)
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the member is one no more, and is still to be told that."""
+        return self._until > 0
 
     def go_back_to(self, position: int) -> None:
         """Be told again what is newer than a position, for something was missing."""
@@ -133,6 +142,8 @@ class Seat:
         """Take what the member has to be told up to a number."""
         if self.waits_for_list:
             return self._take_list(up_to)
+        if self._until and self.room.is_in(self.owner.user):
+            self._until = 0  # it is back, and nothing that it is told later would say so
         if self._until:
             up_to = min(up_to, self._until)
         if up_to <= self.position:

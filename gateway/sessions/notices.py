@@ -5,8 +5,10 @@ those from others come. A client that names it when it resumes has had everythin
 """
 
 import asyncio
+import functools
 import logging
 from collections import deque
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from gateway.client.session import Session
@@ -26,27 +28,45 @@ at one moment, have thousands, and what others ask of presence meanwhile must no
 _log = logging.getLogger(__name__)
 
 
+RETRY_S: Final = 1.0
+"""Before presence is asked once more to pass on what a client has to know."""
+
+
 class _Notice(NamedTuple):
     """An event that waits for its turn."""
 
     session: Session
     event: bytes
+    is_wanted: Callable[[], bool]
+    """Whether presence is asked again that has not answered."""
+
+
+def _never() -> bool:
+    """Have presence asked once: the event is of no use later."""
+    return False
 
 
 class Notices:
     """The events of one gateway's own that presence has not answered yet."""
 
-    def __init__(self, presence: Presence) -> None:
+    def __init__(self, presence: Presence, retry_s: float = RETRY_S) -> None:
         self._presence = presence
+        self._retry_s = retry_s
         self._waiting: deque[_Notice] = deque()
         self._under_way = 0
         self._all_sent = asyncio.Event()
         self._all_sent.set()
 
-    def send(self, session: Session, event: bytes) -> None:
-        """Have an event stored for a session. If presence does not answer, the client may not get it."""
+    def send(self, session: Session, event: bytes, is_wanted: Callable[[], bool] = _never) -> None:
+        """Have an event stored for a session.
+
+        If presence does not answer, the client may not get it; while it `is_wanted`, presence is asked again.
+        """
+        self._send(_Notice(session, event, is_wanted))
+
+    def _send(self, notice: _Notice) -> None:
         self._all_sent.clear()
-        self._waiting.append(_Notice(session, event))
+        self._waiting.append(notice)
         self._send_next()
 
     async def all_sent(self) -> None:
@@ -56,15 +76,22 @@ class Notices:
     def _send_next(self) -> None:
         """Send what waits, as far as there are places."""
         while self._waiting and self._under_way < AT_ONCE:
-            session, event = self._waiting.popleft()
+            notice = self._waiting.popleft()
+            session = notice.session
             self._under_way += 1
-            tell = Tell(session.user, session.connection, event)
+            tell = Tell(session.user, session.connection, notice.event)
             with bug_guard(_log, "event not sent: a bug", self._note_answered, session=session.session):
-                self._presence.begin(tell, self._answered, TELLING_PATIENCE_S)
+                self._presence.begin(tell, functools.partial(self._answered, notice), TELLING_PATIENCE_S)
 
-    def _answered(self, _reply: PresenceReply | None) -> None:
+    def _answered(self, notice: _Notice, reply: PresenceReply | None) -> None:
+        if reply is None and notice.is_wanted():
+            asyncio.get_running_loop().call_later(self._retry_s, self._send_again, notice)
         self._note_answered()
         self._send_next()
+
+    def _send_again(self, notice: _Notice) -> None:
+        if notice.is_wanted():
+            self._send(notice)
 
     def _note_answered(self) -> None:
         self._under_way -= 1

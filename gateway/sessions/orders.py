@@ -1,12 +1,16 @@
 """What the backend wants of a session that is here, told by presence: that it is in a room from now on.
 
 It joins as if its client had asked, so that all that follows from a JOIN follows. The client is told, and
-presence is answered what came of it. What presence says otherwise unasked is in `registrations`.
+presence is answered what came of it. While that is not known, presence may have made it a member already, and
+nobody need order it again: so it is tried until it is known, or the connection is gone. What presence says
+otherwise unasked is in `registrations`.
 """
 
 import asyncio
+import functools
 import logging
-from typing import Protocol
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol
 
 from gateway.client.actions import RoomListing
 from gateway.client.events import put_in
@@ -19,6 +23,7 @@ from tieline.runtime.guard import bug_guard
 from tieline.runtime.message import Message
 from tieline.runtime.unreadable import Unreadable
 from tieline.wire.checks import UNREADABLE
+from tieline.wire.ids import RoomId
 from tieline.wire.internal import codec
 from tieline.wire.internal.answers import Refused, SessionGone
 from tieline.wire.internal.backend import JoinOrder
@@ -26,14 +31,17 @@ from tieline.wire.internal.directions import PresenceReply
 from tieline.wire.internal.rooms import RoomJoined, RoomMembers
 from tieline.wire.subjects import Subjects
 
+RETRY_S: Final = 1.0
+"""Between attempts to carry out an order of which it is not known what came."""
+
 _log = logging.getLogger(__name__)
 
 
 class Told(Protocol):
     """Where a client is told; `gateway.sessions.notices.Notices` is one."""
 
-    def send(self, session: Session, event: bytes) -> None:
-        """Send a session an event the way that those from others come."""
+    def send(self, session: Session, event: bytes, is_wanted: Callable[[], bool] = ...) -> None:
+        """Send a session an event the way that those from others come, again while it `is_wanted`."""
         ...
 
 
@@ -58,6 +66,7 @@ class Orders:
         asks: Ask,
         notices: Told,
         tasks: asyncio.TaskGroup,
+        retry_s: float = RETRY_S,
     ) -> None:
         self._is_presences = subjects.reply_to("presence")
         self._unreadable = Unreadable(_log)
@@ -67,6 +76,9 @@ class Orders:
         self._asks = asks
         self._notices = notices
         self._tasks = tasks
+        self._retry_s = retry_s
+        self._unknown: set[JoinOrder] = set()
+        """Those of which it is not known what came."""
 
     def on_join(self, message: Message) -> None:
         """Make a session a member of a room, and answer presence, there alone."""
@@ -80,10 +92,31 @@ class Orders:
             return
         self._tasks.create_task(self._carry_out(order, message.reply))
 
+    def take_up(self, session: Session, rooms: Iterable[RoomId]) -> None:
+        """Have a session be in rooms in which presence says that it is by the backend's word."""
+        for room in rooms:
+            order = JoinOrder(session.user, room, session.connection)
+            self._tasks.create_task(self._insist(order))
+
+    async def _insist(self, order: JoinOrder) -> None:
+        """Carry an order out until it is known what came of it."""
+        if order in self._unknown:
+            return
+        self._unknown.add(order)
+        try:
+            with bug_guard(_log, "order not carried out: a bug"):
+                while True:
+                    if await self._joined(order) is not None:
+                        return
+                    await asyncio.sleep(self._retry_s)
+        finally:
+            self._unknown.discard(order)
+
     async def _carry_out(self, order: JoinOrder, asker: str) -> None:
         with bug_guard(_log, "order not carried out: a bug"):
             answer = await self._joined(order)
-            if answer is None:  # it is asked again
+            if answer is None:  # presence may ask again, and may not
+                await self._insist(order)
                 return
             try:
                 self._broker.send(asker, codec.encode(answer))
@@ -96,8 +129,6 @@ class Orders:
         session = None if connection is None else connection.session
         if session is None or session.user != order.user:
             return SessionGone(replaced=False)
-        if order.room in session.rooms:
-            return RoomJoined(0)
         reply = await self._memberships.put_in(session, order, self._asks)
         match reply:
             case RoomListing(joined_at=since):
@@ -105,10 +136,17 @@ class Orders:
             case RoomMembers(members=members):
                 joined_at = [one.joined_at for one in members if one.user_id == order.user]
                 session.rooms[order.room] = joined_at[0] if joined_at else 0
-            case Refused() | SessionGone():
+            case RoomJoined() | Refused() | SessionGone():
                 return reply
             case _:
                 return None
         if not session.batches:  # which is told by a list
-            self._notices.send(session, put_in(session, order.room))
+            is_here = functools.partial(self._is_in, order)
+            self._notices.send(session, put_in(session, order.room), is_here)
         return RoomJoined(0)
+
+    def _is_in(self, order: JoinOrder) -> bool:
+        """Whether a session is still here, and in the room of an order."""
+        connection = self._connections.get(order.connection)
+        session = None if connection is None else connection.session
+        return session is not None and order.room in session.rooms

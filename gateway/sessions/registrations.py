@@ -7,6 +7,7 @@ sessions, does not know them any more: then they are registered again, and no cl
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from gateway.client.connection import Connection
@@ -22,9 +23,9 @@ from tieline.runtime.requests import NoAnswer
 from tieline.runtime.unreadable import Unreadable
 from tieline.wire.checks import UNREADABLE
 from tieline.wire.codes import CloseCode
-from tieline.wire.ids import GatewayId
+from tieline.wire.ids import GatewayId, RoomId
 from tieline.wire.internal import codec
-from tieline.wire.internal.answers import Outdated, Refused, SessionGone
+from tieline.wire.internal.answers import Done, Outdated, Refused, SessionGone
 from tieline.wire.internal.directions import PresenceReply
 from tieline.wire.subjects import Subjects
 
@@ -62,7 +63,10 @@ class Registrations:
         connections: Connections,
         departures: Departures,
         tasks: asyncio.TaskGroup,
+        on_unknown_rooms: Callable[[Session, tuple[RoomId, ...]], None] = lambda _session, _rooms: None,
     ) -> None:
+        """Take also what is told of rooms in which presence says that a session is, and which it lacks."""
+        self._on_unknown_rooms = on_unknown_rooms
         self._gateway = gateway
         self._is_presences = subjects.reply_to("presence")
         self._unreadable = Unreadable(_log)
@@ -137,6 +141,8 @@ class Registrations:
         if isinstance(reply, Refused):  # presence does not take its token, which may have ended
             return SessionGone(replaced=False)
         metrics.SESSIONS_REGISTERED_AGAIN.inc()
+        if isinstance(reply, Done) and reply.also_in:
+            self._on_unknown_rooms(session, reply.also_in)
         return reply if isinstance(reply, SessionGone) else None
 
     async def _ask(self, session: Session) -> PresenceReply:

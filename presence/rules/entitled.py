@@ -11,6 +11,7 @@ from typing import Final, Literal, TypeVar
 import msgspec
 
 from presence.rules.change import Change, Facts, RecordT, Rule, Step
+from presence.rules.standing import standing_of
 from presence.rules.user import Grant, User, with_session
 from tieline.verification.tokens import Claims
 from tieline.wire.codes import ErrorCode
@@ -30,6 +31,9 @@ Entitled = OpenSession | Register | Regrant
 
 Excess = Literal["user", "voice", "rooms"]
 
+BEYOND: Final = Refused(ErrorCode.BAD_TOKEN.name)
+"""The answer to who asks for more than a token says."""
+
 Beside = Mapping[UserId, User]
 
 AskT = TypeVar("AskT", JoinRoom, ListMembers)
@@ -43,18 +47,18 @@ def excess(ask: Entitled, claims: Claims) -> Excess | None:
         return "voice"
     if claims.granted is None:
         return None
-    if not isinstance(ask, Register) and ask.granted is None:
+    if isinstance(ask, Register):
+        return None  # of its rooms the backend may have given some: `granting` looks at them
+    if ask.granted is None:
         return "rooms"
     return None if all(map(claims.may_join, _rooms_in(ask))) else "rooms"
 
 
-def _rooms_in(ask: Entitled) -> tuple[RoomId, ...]:
+def _rooms_in(ask: OpenSession | Regrant) -> tuple[RoomId, ...]:
     """List the rooms that a session is to be in, or may join.
 
     Those in which a newer token finds it are no such rooms: it leaves what the token does not grant.
     """
-    if isinstance(ask, Register):
-        return tuple(ask.rooms)
     granted = ask.granted or ()
     return (*granted, *ask.join) if isinstance(ask, OpenSession) else granted
 
@@ -72,6 +76,8 @@ def granting(rule: Rule[User], ask: Entitled, grant: Grant | None) -> Rule[User]
     """
 
     def decide(user: User | None, beside: Beside, facts: Facts) -> Step[User]:
+        if isinstance(ask, Register) and grant is not None and _is_beyond(ask, grant, user, facts):
+            return Change(BEYOND)
         step = rule(user, beside, facts)
         if not isinstance(step, Change):
             return step
@@ -87,6 +93,17 @@ def granting(rule: Rule[User], ask: Entitled, grant: Grant | None) -> Rule[User]
         return msgspec.structs.replace(step, record=with_session(after, session))
 
     return decide
+
+
+def _is_beyond(ask: Register, grant: Grant, user: User | None, facts: Facts) -> bool:
+    """Whether a session is to be restored in a room that neither its token nor the backend gives.
+
+    If there is a record of it, it may be in the rooms which that says.
+    """
+    if grant.rooms is None:
+        return False
+    known = () if user is None or user.session.id != ask.session else tuple(user.rooms)
+    return not {*ask.rooms} <= {*grant.rooms, *standing_of(ask.user, facts).given, *known}
 
 
 def _has(user: User, connection: ConnectionId) -> bool:

@@ -23,13 +23,16 @@ from presence.rules.user import User
 from tieline.wire.checks import UNREADABLE
 from tieline.wire.ids import RoomId, UserId
 from tieline.wire.internal import codec
-from tieline.wire.internal.answers import Outdated, Refused
+from tieline.wire.internal.answers import Refused
 from tieline.wire.internal.backend import Affected
 from tieline.wire.internal.rooms import JoinRoom
 from tieline.wire.subjects import Keys
 
 OVERTAKEN: Final = Refused("OVERTAKEN")
 """A later order about the same thing was carried out before."""
+
+ANSWERED: Final = Refused("ANSWERED")
+"""The order was carried out before, and is answered: nobody waits for what comes of it now."""
 
 WAITED_MS: Final = 5_000
 """For so long the API waits for an answer, from before an order is numbered."""
@@ -141,12 +144,14 @@ def joining(
         def join(user: User | None, beside: Beside, facts: Facts) -> Step[User]:
             return rule(ask, user, beside, facts)
 
-        if not ask.is_ordered:
+        if not (
+            ask.is_ordered and ask.order
+        ):  # a client's, or of one whom presence has told that it is a member by now
             return join(user, beside, facts)
         place = Place(ask.user, of_room(ask.room), ask.order, ask.once, room=ask.room)
         step = in_place(place, join)(user, beside, facts)
         if isinstance(step, Change) and isinstance(step.reply, Affected):
-            return Change(Outdated())  # it was carried out, and is answered: nobody waits
+            return Change(ANSWERED)
         return step
 
     return decide

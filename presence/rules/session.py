@@ -141,6 +141,8 @@ def calls_are_ended(ending: EndCalls, user: User | None, _beside: Beside, _facts
 
 def register(ask: Register, user: User | None, _beside: Beside, facts: Facts) -> Step[User]:
     """Restore a session that its gateway still has, and presence may have forgotten or ended."""
+    if user is not None and user.session.is_nobodys:
+        user = None  # the backend has decided about its user meanwhile, and has found no record
     if user is not None and (user.session.id != ask.session or user.session.connection != ask.connection):
         return Change(SessionGone(replaced=True))
     late = registering_is_late(ask, user, facts)

@@ -18,9 +18,10 @@ import msgspec
 
 from presence.rules.change import Change, Facts, Rule, Step
 from presence.rules.closing import is_closing
+from presence.rules.effects import MemberWent
 from presence.rules.user import User, with_session
-from tieline.wire.ids import RoomId, UserId
-from tieline.wire.internal.answers import Refused, SessionGone
+from tieline.wire.ids import RoomId, UserId, is_valid_id
+from tieline.wire.internal.answers import Done, Refused, SessionGone
 from tieline.wire.internal.rooms import JoinRoom
 from tieline.wire.internal.sessions import OpenSession, Register, Regrant
 from tieline.wire.subjects import Keys
@@ -211,7 +212,8 @@ def regranting(
             granted=_granted(ask.granted, standing, facts.now),
             voice=ask.voice and not standing.is_silenced,
         )
-        return _saying(rule, wanted, ask.voice if standing.is_silenced else None)(user, beside, facts)
+        step = _saying(rule, wanted, ask.voice if standing.is_silenced else None)(user, beside, facts)
+        return _also_in(step, user, ask.granted)
 
     return decide
 
@@ -219,7 +221,7 @@ def regranting(
 def registering(
     rule: Callable[[Register, User | None, Beside, Facts], Step[User]],
 ) -> Callable[[Register, User | None, Beside, Facts], Step[User]]:
-    """Have a session restored without what the backend has taken from its user since, or not at all.
+    """Have a session restored with what the backend gives, without what it has taken since, or not at all.
 
     One that was disconnected stays that, also for a gateway of version 0.1, which never says so.
     """
@@ -230,11 +232,49 @@ def registering(
         standing = standing_of(ask.user, facts)
         if standing.is_banned(facts.now):
             return Change(Refused(BANNED))
-        rooms = {room: at for room, at in ask.rooms.items() if not standing.is_out_of(room, facts.now)}
+        rooms = _rooms_to_restore(ask, user, standing, facts)
         wanted = msgspec.structs.replace(ask, rooms=rooms, voice=ask.voice and not standing.is_silenced)
-        return _saying(rule, wanted, ask.voice if standing.is_silenced else None)(user, beside, facts)
+        step = _saying(rule, wanted, ask.voice if standing.is_silenced else None)(user, beside, facts)
+        step = _also_in(step, user, tuple(ask.rooms))
+        # What a session that lives was put out of says the log of that room.
+        return step if user is not None and user.is_reachable else _telling_lost(ask, step, facts)
 
     return decide
+
+
+def _rooms_to_restore(
+    ask: Register, user: User | None, standing: Standing, facts: Facts
+) -> dict[RoomId, int]:
+    """List the rooms in which a session is restored, with since when it is in them.
+
+    Where there is a record of it, that says them: it may have been put out since it has ended.
+    """
+    rooms = ask.rooms
+    if user is not None and user.session.id == ask.session:
+        rooms = {room: ask.rooms.get(room, member.since) for room, member in user.rooms.items()}
+    given = dict.fromkeys(standing.given, facts.now)
+    return {room: at for room, at in (given | rooms).items() if not standing.is_out_of(room, facts.now)}
+
+
+def _also_in(step: Step[User], user: User | None, known: tuple[RoomId, ...] | None) -> Step[User]:
+    """Say in which rooms a session is beside those that are known; None: all may be."""
+    after = step.record or user if isinstance(step, Change) else None
+    if not isinstance(step, Change) or step.reply != Done() or after is None or known is None:
+        return step
+    rooms = tuple(room for room in after.rooms if room not in known and is_valid_id(room))
+    return msgspec.structs.replace(step, reply=Done(also_in=rooms)) if rooms else step
+
+
+def _telling_lost(ask: Register, step: Step[User], facts: Facts) -> Step[User]:
+    """Tell the client of a session that is restored which rooms it is in no more: nobody else has."""
+    if not isinstance(step, Change) or step.record is None:
+        return step
+    went = (
+        MemberWent(room, ask.session, 0, "kicked", facts.now, tell_user=True, again=True)
+        for room in ask.rooms
+        if room not in step.record.rooms
+    )
+    return msgspec.structs.replace(step, effects=(*step.effects, *went))
 
 
 def joining(

@@ -80,6 +80,11 @@ class Session(msgspec.Struct, frozen=True, array_like=True):
         return self.status != "offline"
 
     @property
+    def is_nobodys(self) -> bool:
+        """Whether it stands for that there is none (`presence.rules.moderation`)."""
+        return not self.id and not self.connection
+
+    @property
     def begun_at(self) -> int:
         """A revision from when it began; 0: unknown. What nobody has changed since is of an older session."""
         return self.began if self.secret else self.fence

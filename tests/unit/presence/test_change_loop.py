@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from presence.change_loop import STOOD_STILL_MS
 from presence.rules.change import Change, Facts, Step
 from presence.rules.effects import Changed, CloseConnection, Deliver
 from presence.rules.user import User
@@ -190,3 +191,24 @@ async def test_what_goes_with_a_reply_is_said_although_nothing_is_written() -> N
     assert [(sent.subject, sent.payload) for sent in process.recorder.sent] == [
         (SUBJECTS.user(ALICE, HERS), b"frame")
     ]
+
+
+async def test_who_stood_still_since_it_has_written_tells_nothing() -> None:
+    process = await process_of("alice", "bob")
+    stopped = PresenceProcess(beside=process)
+    write = stopped.records.write_user
+
+    async def stand_still(key: str, record: User, revision: int, **how: bool) -> int:
+        written = await write(key, record, revision, **how)
+        process.clock.pass_s(STOOD_STILL_MS / 1000)
+        process.recorder.sent.clear()
+        await process.changes.user(ALICE, changes_nothing, confirmed=True)  # which tells what is pending
+        await process.join("alice", "hall")
+        process.clock.pass_s(1)
+        return written
+
+    stopped.records.write_user = stand_still  # type: ignore[method-assign]
+    with pytest.raises(StoreUnavailable):
+        await stopped.leave("alice", "hall")
+    assert process.heard_by("bob") == ["alice left hall: left", "alice joined hall"]
+    assert [entry.change.kind for entry in process.log.entries][-2:] == ["left", "joined"]

@@ -21,6 +21,7 @@ from tieline.verification.tokens import Tokens
 from tieline.wire.digests import digest
 from tieline.wire.ids import AdmissionToken, ConnectionId, RoomId, SessionId, UserId
 from tieline.wire.internal.answers import UNPROVEN, Done, Refused, SessionGone
+from tieline.wire.internal.backend import AddMember
 from tieline.wire.internal.rooms import JoinRoom, ListMembers, RoomMembers
 from tieline.wire.internal.sessions import Opened, OpenSession, Regrant
 from tieline.wire.internal.signals import Check, Relay
@@ -190,3 +191,18 @@ async def test_a_token_is_in_no_record_and_in_no_text() -> None:
     assert stored
     assert all(its.encode() not in record.value for record in stored.values())
     assert all(its.encode() not in sent.payload for sent in presence.recorder.sent)
+
+
+async def test_a_session_is_restored_in_rooms_that_the_backend_gives() -> None:
+    presence = process()
+    alice = asked("alice", "hall", by=token())
+    await presence.open(alice)
+    await presence.ask(AddMember("1", 60.0, ALICE, CELLAR))
+    ask = msgspec.structs.replace(registering(alice, {"hall": NOW, "cellar": NOW}), token=alice.token)
+    assert await presence.ask(ask) == Done()
+    await presence.end("alice")
+    assert await presence.ask(ask) == Done(), "also when it has ended"
+    before = refused("rooms")
+    beyond = msgspec.structs.replace(registering(alice, {"attic": NOW}), token=alice.token)
+    assert await presence.ask(beyond) == BAD
+    assert refused("rooms") == before + 1

@@ -277,6 +277,7 @@ SAMPLES: Final = (
         "a session to be put into a room in its turn", "join", JoinOrder(ALICE, ROOM, CONNECTION, 7, ONCE)
     ),
     Sample("carried out", REPLY, Done()),
+    Sample("carried out, and in which rooms a session is besides", REPLY, Done(2, also_in=(ROOM,))),
     Sample("what a change has changed", REPLY, Affected(2)),
     Sample("a user who is nowhere", REPLY, UserSeen("offline", {}, (), False, True, JOINED_AT)),
     Sample(

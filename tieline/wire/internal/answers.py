@@ -6,7 +6,7 @@ Those that one kind alone may have stand beside their requests.
 from typing import Final
 
 from tieline.wire.codes import ErrorCode
-from tieline.wire.ids import NO_CALL, CallId
+from tieline.wire.ids import NO_CALL, CallId, RoomId
 from tieline.wire.internal.message import Message
 
 UNPROVEN: Final = "UNPROVEN"
@@ -53,3 +53,6 @@ class Done(Message, frozen=True, array_like=True, tag=True, gc=False):
 
     ended: int = 1
     """Of the ends in a request, in their order, so many are carried out."""
+    also_in: tuple[RoomId, ...] = ()
+    """Rooms that the session is in beside those that the gateway knows of (`Register`), or that its token
+    grants (`Regrant`)."""

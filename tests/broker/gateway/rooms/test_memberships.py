@@ -7,7 +7,9 @@ import msgspec
 import pytest
 
 from gateway.client.actions import RoomListing
+from gateway.client.deliveries import NOTHING
 from gateway.client.pages import Page
+from gateway.rooms.delivery import RoomDelivery
 from gateway.rooms.memberships import LISTS_AT_ONCE, NOT_THERE, Answer
 from tests.broker.gateway.rooms.scene import ALICE, BOB, CAROL, HALL, Here, Scene
 from tests.broker.gateway.rooms.test_delivery import DAN
@@ -16,7 +18,7 @@ from tests.unit.gateway.client.harness import AN_HOUR_S
 from tieline.wire.ids import RoomId
 from tieline.wire.internal.answers import Done
 from tieline.wire.internal.backend import JoinOrder
-from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers, RoomMembers
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers, RoomJoined, RoomMembers
 
 
 def names(answer: object) -> list[str]:
@@ -207,3 +209,86 @@ async def test_who_is_put_in_while_it_leaves_is_there(scene: Scene) -> None:
     assert [(ask.is_ordered, ask.order, ask.once) for ask in joins] == [(False, 0, ""), (True, 7, "0a")]
     carol = await scene.enters(CAROL)
     assert await bob.hears(1) == [f"room-{carol}"]
+
+
+async def is_put_in(scene: Scene, here: Here) -> Answer:
+    """Let the backend put a client into the hall, as its gateway does that."""
+    order = JoinOrder(here.session.user, HALL, here.session.connection)
+    answer = await scene.memberships.put_in(here.session, order, scene.asks)
+    if isinstance(answer, RoomListing):
+        here.session.rooms[HALL] = answer.joined_at or 0
+    return answer
+
+
+async def test_who_is_put_in_again_before_it_was_told_that_it_is_out(scene: Scene) -> None:
+    bob = Here(scene, BOB)
+    await bob.comes()
+    assert isinstance(await is_put_in(scene, bob), RoomListing)
+    assert await is_put_in(scene, bob) == RoomJoined(0), "it is there"
+    hall = await scene.rooms.listen(HALL)
+    hall.due_at = asyncio.get_running_loop().time() + AN_HOUR_S
+    put_out = await scene.puts_out(BOB, HALL)
+    await scene.rooms.reached(hall, put_out)
+    assert isinstance(await is_put_in(scene, bob), RoomListing)
+    assert bob.names() == [f"room-{put_out}"]
+    carol = await scene.enters(CAROL)
+    await scene.rooms.reached(hall, carol)
+    hall.seats[bob.session.connection].owner.tell()
+    assert bob.names() == [f"room-{carol}"]
+    assert set(bob.session.rooms) == {HALL}
+
+
+@pytest.mark.parametrize("is_ordered", [False, True])
+async def test_who_is_held_back_and_put_out_is_no_member(scene: Scene, is_ordered: bool) -> None:
+    bob = Here(scene, BOB)
+    await bob.comes()
+    await bob.joins()
+    bob.session.rooms[HALL] = 1
+    hall = await scene.rooms.listen(HALL)
+    feed = scene.mailbox.feed(bob.session)
+    assert feed is not None
+    feed.hold()
+    await scene.rooms.reached(hall, await scene.puts_out(BOB, HALL))
+    scene.asked.clear()
+    answer = await (is_put_in(scene, bob) if is_ordered else bob.joins())
+    assert isinstance(answer, RoomListing)
+    assert [type(ask) for ask in scene.asked] == [JoinRoom], "presence knows whether it is one"
+    assert names(answer) == [BOB]
+
+
+async def test_who_is_no_member_when_it_asks_again_is_none_here(scene: Scene) -> None:
+    scene.is_strict = True
+    bob = Here(scene, BOB)
+    await bob.comes()
+    await bob.joins()
+    bob.session.rooms[HALL] = 1
+    hall = await scene.rooms.listen(HALL)
+
+    async def put_out() -> None:
+        scene.before_answer = None
+        await scene.rooms.reached(hall, await scene.puts_out(BOB, HALL))
+
+    hall.due_at = asyncio.get_running_loop().time() + AN_HOUR_S
+    bob.session.numbering.next()  # a request that was given up may still be carried out
+    scene.before_answer = put_out
+    assert await bob.asks(JoinRoom(BOB, bob.session.session, HALL)) == NOT_THERE
+    assert bob.session.rooms == {}
+
+
+async def test_who_is_put_in_while_it_is_held_back_gets_its_list(scene: Scene) -> None:
+    await scene.enters(ALICE)
+    bob = Here(scene, BOB, batches=True, places=True)
+    await bob.comes()
+    feed = scene.mailbox.feed(bob.session)
+    assert feed is not None
+    feed.hold()
+    assert isinstance(scene.delivery, RoomDelivery)
+    order = JoinOrder(BOB, HALL, bob.session.connection)
+    assert isinstance(await scene.delivery.put_in(bob.session, order, scene.asks), RoomListing)
+    hall = await scene.rooms.listen(HALL)
+    hall.roster = None
+    assert bob.harness.texts() == []
+    feed.release(NOTHING)
+    await until(lambda: bool(hall.roster))
+    (listed,) = map(json.loads, bob.harness.texts())
+    assert [member["userId"] for member in listed["data"]["members"]] == [ALICE, BOB]

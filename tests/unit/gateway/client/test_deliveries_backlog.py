@@ -27,6 +27,7 @@ class Waiting:
         self.harness = connected()
         self.backlogs = Backlogs(most)
         self.slow = 0
+        self.overtaken: set[bytes] = set()
         self.deliveries = Deliveries(
             self.harness.connection.say,
             self.harness.clock.loop,
@@ -34,6 +35,7 @@ class Waiting:
             self._on_slow,
             self.backlogs,
             self.harness.connection.write,
+            self.overtaken.__contains__,
         )
         self.deliveries.replay(Missed([], [signal(name, size=size) for name in names or LONG]))
 
@@ -166,3 +168,14 @@ def test_a_replay_that_is_too_much_breaks_off_in_order(
 
     assert harness.texts() == [WELCOME, event("e-1")]
     assert harness.close_code == 4000
+
+
+def test_what_is_overtaken_while_it_waits_is_not_written() -> None:
+    waiting = Waiting("1", "2", "3", "4", size=PART_BYTES // 2)
+    waiting.deliveries.deliver(event("live"))
+    assert waiting.turn() == ["1", "2"]
+    waiting.overtaken.update((signal("3", size=PART_BYTES // 2), event("live")))
+    assert [waiting.turn() for _ in range(2)] == [["4"], []]
+    waiting.overtaken.clear()
+    waiting.deliveries.deliver(event("live"))
+    assert waiting.harness.names() == ["live"], "it is not remembered as one that the client has had"

@@ -32,7 +32,7 @@ from tieline.verification.tokens import Tokens
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import AdmissionToken, GatewayId
 from tieline.wire.internal.answers import Done, SessionGone
-from tieline.wire.internal.rooms import RoomMembers
+from tieline.wire.internal.rooms import JoinRoom, RoomMembers
 from tieline.wire.internal.sessions import Regrant
 from tieline.wire.replies import Member
 
@@ -112,6 +112,18 @@ def test_then_the_newer_token_counts_for_all() -> None:
     assert session.registration(GATEWAY).voice is False
     assert said(session.receive(frame(room_message("JOIN")), NOW))["reason"] == "ROOM_FORBIDDEN"
     assert isinstance(room_ask(session, "LEAVE"), AskPresence)
+
+
+def test_rooms_that_the_backend_gives_stay_whatever_a_token_says() -> None:
+    session = in_rooms(alice(), "hall", "cellar")
+    ask = refresh(session, token(rooms=[]))
+    session.rooms[ROOM] = 9  # it is put in while presence looks at the token
+    session.presence_answered(ask, Done(also_in=(CELLAR,)))
+    assert session.rooms == {CELLAR: 7, ROOM: 9}
+    joins = session.receive(frame(room_message("JOIN") | {"data": {"room": "cellar"}}), NOW)
+    assert isinstance(joins, AskPresence)
+    assert isinstance(joins.request, JoinRoom)
+    assert joins.request.is_ordered, "it counts while the backend says so"
 
 
 @pytest.mark.parametrize(

@@ -428,3 +428,22 @@ def test_who_was_put_out_is_told_though_that_is_told_once_more() -> None:
     alice.seats.tell()
     assert alice.words() == ["4: alice kicked"]
     assert alice.seats.of(HALL) is None
+
+
+@pytest.mark.parametrize("batches", [False, True])
+def test_who_is_out_and_back_before_it_was_told_keeps_its_seat(batches: bool) -> None:
+    hall = live(change(2, ALICE), change(3, BOB))
+    alice = Client(ALICE, batches=batches)
+    alice.seats.enter(hall, 3)
+    hall.take(change(4, ALICE, "left", reason="kicked", tells_user=True), 0)
+    hall.take(change(5, ALICE), 0)
+    hall.take(change(6, CAROL), 0)
+    alice.seats.tell(6)
+    alice.seats.tell()
+    said = json.dumps(alice.heard())
+    assert "carol" in said
+    assert "alice" not in said
+    hall.take(change(7, ALICE, "left", reason="kicked", tells_user=True), 0)
+    alice.seats.tell()
+    assert "alice" in json.dumps(alice.heard())
+    assert alice.seats.of(HALL) is None

@@ -51,3 +51,16 @@ async def test_so_many_are_under_way_at_once_and_the_others_wait() -> None:
     assert presence.asked[-1] == Tell(ALICE, CONNECTION, event(str(AT_ONCE)))
     presence.answer_begun()
     await waiting
+
+
+async def test_presence_is_asked_again_for_what_is_still_wanted() -> None:
+    presence, wanted = FakePresence(), [True, True, True, True, False]
+    for _ in range(3):
+        presence.reply(Tell, None)
+    notices = Notices(presence, retry_s=0.0)
+    notices.send(alice(), event("own"), lambda: wanted.pop(0))
+    for _ in range(3):
+        presence.answer_begun()
+        await notices.all_sent()
+        await asyncio.sleep(0.01)
+    assert presence.asked == [Tell(ALICE, CONNECTION, event("own"))] * 3

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import msgspec
 import pytest
@@ -12,6 +12,7 @@ from gateway.client.actions import RoomListing
 from gateway.client.session import Session
 from gateway.rooms.memberships import Answer, Ask
 from gateway.sessions.orders import Orders
+from tests.support.waiting import until
 from tests.unit.gateway.client.harness import Harness
 from tests.unit.gateway.sessions.scene import SUBJECTS, Scene
 from tieline.runtime.message import Message
@@ -23,7 +24,7 @@ from tieline.wire.internal.directions import PresenceReply
 from tieline.wire.internal.rooms import RoomJoined, RoomMembers
 from tieline.wire.replies import Member, RosterPage
 
-HALL, ALICE = RoomId("hall"), UserId("alice")
+HALL, CELLAR, ALICE = RoomId("hall"), RoomId("cellar"), UserId("alice")
 ASKER = "t.presence.p-1.reply.7"
 LISTING = RoomListing(RosterPage(HALL, msgspec.Raw(b"[]")), 7, 0, 1)
 
@@ -31,13 +32,14 @@ LISTING = RoomListing(RosterPage(HALL, msgspec.Raw(b"[]")), 7, 0, 1)
 class FakeMemberships:
     """Puts nobody anywhere, and says what came of it."""
 
-    def __init__(self, answer: Answer) -> None:
-        self.answer = answer
+    def __init__(self, *answers: Answer) -> None:
+        self.answers = list(answers)
+        """In their order; the last one again and again."""
         self.asked: list[RoomId] = []
 
     async def put_in(self, _session: Session, wanted: JoinOrder, _asks: Ask) -> Answer:
         self.asked.append(wanted.room)
-        return self.answer
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
 class FakeNotices:
@@ -45,9 +47,11 @@ class FakeNotices:
 
     def __init__(self) -> None:
         self.sent: list[dict[str, object]] = []
+        self.is_wanted: Callable[[], bool] = lambda: False
 
-    def send(self, _session: Session, event: bytes) -> None:
+    def send(self, _session: Session, event: bytes, is_wanted: Callable[[], bool] = lambda: False) -> None:
         self.sent.append(json.loads(event))
+        self.is_wanted = is_wanted
 
 
 async def nobody(_session: Session, _request: object) -> PresenceReply | None:
@@ -70,6 +74,7 @@ class Ordered:
             asks=nobody,
             notices=self.notices,
             tasks=tasks,
+            retry_s=0.0,
         )
 
     @property
@@ -108,10 +113,22 @@ async def test_a_session_is_in_a_room_and_its_client_told(ordered: Ordered) -> N
 
 
 async def test_who_is_there_already_is_told_nothing(ordered: Ordered) -> None:
+    ordered.memberships.answers = [LISTING, RoomJoined(0)]
     await ordered.join()
     await ordered.join()
-    assert len(ordered.notices.sent) == len(ordered.memberships.asked) == 1
+    assert len(ordered.notices.sent) == 1
     assert ordered.answers == [RoomJoined(0)] * 2
+
+
+async def test_it_is_told_until_it_is_gone_or_put_out(ordered: Ordered) -> None:
+    await ordered.join()
+    assert ordered.notices.is_wanted()
+    ordered.session.rooms.clear()
+    assert not ordered.notices.is_wanted()
+    await ordered.join()
+    assert ordered.notices.is_wanted()
+    ordered.scene.connections.remove(ordered.session)
+    assert not ordered.notices.is_wanted()
 
 
 async def test_who_takes_lists_is_told_by_one(ordered: Ordered) -> None:
@@ -123,22 +140,37 @@ async def test_who_takes_lists_is_told_by_one(ordered: Ordered) -> None:
 
 @pytest.mark.parametrize("members", [(Member(ALICE, "online", True, 7),), ()])
 async def test_an_older_presence_lists_the_members(ordered: Ordered, members: tuple[Member, ...]) -> None:
-    ordered.memberships.answer = RoomMembers(members)
+    ordered.memberships.answers = [RoomMembers(members)]
     await ordered.join()
     assert ordered.session.rooms == {HALL: 7 if members else 0}
 
 
 @pytest.mark.parametrize("reply", [Refused("ROOM_FULL"), SessionGone(replaced=True)])
 async def test_what_presence_refuses_it_is_told(ordered: Ordered, reply: Refused | SessionGone) -> None:
-    ordered.memberships.answer = reply
+    ordered.memberships.answers = [reply]
     await ordered.join()
     assert ordered.session.rooms == {}
     assert ordered.answers == [reply]
 
 
-async def test_what_is_not_known_is_not_answered(ordered: Ordered) -> None:
-    ordered.memberships.answer = None
+async def test_what_is_not_known_is_tried_until_it_is(ordered: Ordered) -> None:
+    ordered.memberships.answers = [None, None, None, None, LISTING]
     await ordered.join()
+    await until(lambda: bool(ordered.notices.sent))
+    assert ordered.session.rooms == {HALL: 7}
+    assert ordered.answers == [], "presence waits for it no more"
+
+
+async def test_nobody_tries_for_who_is_gone(ordered: Ordered) -> None:
+    ordered.memberships.answers = [None]
+    await ordered.join()
+    ordered.scene.connections.remove(ordered.session)  # else the tests' tasks would not end
+
+
+async def test_rooms_that_presence_speaks_of_are_taken_up(ordered: Ordered) -> None:
+    ordered.orders.take_up(ordered.session, [HALL, CELLAR])
+    await until(lambda: len(ordered.notices.sent) == 2)
+    assert ordered.session.rooms == {HALL: 7, CELLAR: 7}
     assert ordered.answers == []
 
 

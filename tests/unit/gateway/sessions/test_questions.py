@@ -10,6 +10,7 @@ from gateway.client.actions import AskKeys, AskPresence, AskRouter
 from gateway.client.session import Session
 from gateway.limits.rates import Rates
 from gateway.limits.user_budget import UserBudget
+from gateway.rooms.memberships import NOT_THERE
 from gateway.sessions.heavy_lane import AT_ONCE
 from gateway.sessions.questions import AboutSession, Questions
 from gateway.sessions.signals import Answered
@@ -219,6 +220,26 @@ async def test_what_may_be_older_than_a_decision_is_asked_anew(asking: Asking) -
     first, again = asking.scene.presence.asked
     assert first == msgspec.structs.replace(asking.numbered(ask, 0), asked=7)
     assert again == msgspec.structs.replace(asking.numbered(ask, 0), asked=9)
+
+
+@pytest.mark.parametrize("is_ordered", [False, True])
+async def test_a_copy_of_a_join_is_not_asked_anew_for_who_was_put_out_since(
+    asking: Asking, is_ordered: bool
+) -> None:
+    presence = asking.scene.presence
+    presence.reply(JoinRoom, Outdated(9), Done())
+    presence.may_answer.clear()
+    ask = room_ask(asking.session)
+    assert isinstance(ask.request, JoinRoom)
+    ask = ask._replace(request=msgspec.structs.replace(ask.request, is_ordered=is_ordered))
+    asking.questions.ask_presence(asking.session, ask, asking.note)
+    await asyncio.sleep(0)
+    for _ in range(2):
+        presence.is_wanted[0]()  # it is sent once more
+    presence.may_answer.set()
+    await asking.scene.settles()
+    assert asking.answers == [(ask, Done() if is_ordered else NOT_THERE)]
+    assert len(presence.asked) == 1 + is_ordered
 
 
 async def test_presence_is_not_asked_again_for_a_session_that_is_over(asking: Asking) -> None:

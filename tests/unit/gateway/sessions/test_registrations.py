@@ -9,7 +9,7 @@ from tests.unit.gateway.sessions.scene import ALICE, GATEWAY, Scene
 from tieline import metrics
 from tieline.runtime.message import Message
 from tieline.wire.codes import CloseCode
-from tieline.wire.ids import ConnectionId, SecretHash, SessionId
+from tieline.wire.ids import ConnectionId, RoomId, SecretHash, SessionId
 from tieline.wire.internal import codec
 from tieline.wire.internal.answers import Done, Refused, SessionGone
 from tieline.wire.internal.directions import GatewayRequest
@@ -201,3 +201,13 @@ async def test_a_session_that_cannot_be_is_closed_with_the_reason(scene: Scene) 
     await scene.settles()
 
     assert [harness.close_code for harness in harnesses] == [4500, 4002, None]
+
+
+async def test_rooms_that_presence_alone_knows_of_are_told(scene: Scene) -> None:
+    found: list[tuple[Session, tuple[RoomId, ...]]] = []
+    scene.registrations._on_unknown_rooms = lambda session, rooms: found.append((session, rooms))
+    alice = session_of(scene.here("alice"))
+    for reply in (Done(), Done(also_in=(RoomId("hall"),)), SessionGone(replaced=False)):
+        scene.presence.reply(Register, reply)
+        await scene.registrations.register(alice)
+    assert found == [(alice, (RoomId("hall"),))]

@@ -9,6 +9,7 @@ from presence.rules import room, session
 from presence.rules.change import Change, Facts, Prepare, Rule, Step
 from presence.rules.entitled import (
     APART_MS,
+    BEYOND,
     Entitled,
     checked,
     excess,
@@ -19,6 +20,7 @@ from presence.rules.entitled import (
     joining,
 )
 from presence.rules.negotiated import Negotiation
+from presence.rules.standing import Standing
 from presence.rules.user import Grant, Session, User, with_session
 from tests.unit.presence.requests import opening, registering
 from tests.unit.presence.rules.frames import NOW
@@ -29,6 +31,7 @@ from tieline.wire.internal.answers import Done, Refused, SessionGone
 from tieline.wire.internal.rooms import JoinRoom, ListMembers
 from tieline.wire.internal.sessions import Opened, OpenSession, Regrant
 from tieline.wire.internal.signals import Relay
+from tieline.wire.subjects import Keys
 
 ALICE, S1, C1 = UserId("alice"), SessionId("alice-s1"), ConnectionId("alice-c1")
 HALL, CELLAR = RoomId("hall"), RoomId("cellar")
@@ -68,7 +71,6 @@ def test_a_gateway_may_ask_for_what_the_token_says(ask: Entitled) -> None:
         (opening("alice", granted=None), "rooms"),
         (opening("alice", granted=("hall", "attic")), "rooms"),
         (opening("alice", "attic", granted=("hall",)), "rooms"),
-        (registering(opening("alice"), {"hall": NOW, "attic": NOW}), "rooms"),
         (regrant("attic"), "rooms"),
         (msgspec.structs.replace(regrant(), granted=None), "rooms"),
     ],
@@ -155,6 +157,23 @@ def registers(grant: Grant | None, user: User | None) -> User | None:
         step = rule(user, {}, prepared(step))
     assert isinstance(step, Change)
     return step.record
+
+
+@pytest.mark.parametrize("user", [None, began(opening("bob", "attic")), began(opening("alice", "hall"))])
+def test_a_session_is_restored_in_no_room_beyond_its_token(user: User | None) -> None:
+    ask = registering(opening("alice"), {"hall": NOW, "attic": NOW})
+    step = granting(functools.partial(session.register, ask), ask, GRANT)(user, {}, Facts(NOW))
+    assert step == Change(BEYOND)
+
+
+def test_but_where_its_record_or_the_backend_says_so() -> None:
+    ask = registering(opening("alice"), {"attic": NOW})
+    rule = granting(functools.partial(session.register, ask), ask, GRANT)
+    assert rule(ended(began(opening("alice", "attic"))), {}, Facts(NOW)) != Change(BEYOND)
+    given = msgspec.msgpack.encode(Standing(given=(RoomId("attic"),)))
+    assert rule(None, {}, Facts(NOW, read={Keys.standing(ALICE): (given, 1)})) != Change(BEYOND)
+    anywhere = granting(functools.partial(session.register, ask), ask, Grant(GRANT.until, None))
+    assert anywhere(None, {}, Facts(NOW)) != Change(BEYOND)
 
 
 def test_a_session_that_is_restored_has_what_its_token_grants() -> None:

@@ -8,6 +8,7 @@ from presence.records import encode
 from presence.rules.change import Change, Facts, LookAt, Step
 from presence.rules.closing import Closing, write
 from presence.rules.orders import (
+    ANSWERED,
     OVERTAKEN,
     VOICE,
     WAITED_MS,
@@ -26,7 +27,7 @@ from presence.rules.user import User
 from tests.unit.presence.rules.frames import NOW
 from tieline.wire.ids import RoomId, SessionId, UserId
 from tieline.wire.internal import codec
-from tieline.wire.internal.answers import Done, Outdated, Refused
+from tieline.wire.internal.answers import Done, Refused
 from tieline.wire.internal.backend import Affected
 from tieline.wire.internal.rooms import JoinRoom, RoomJoined
 from tieline.wire.subjects import Keys
@@ -118,8 +119,8 @@ def test_what_nothing_takes_back_counts_until_it_is_answered() -> None:
     assert waited_until(NOW * 1000 + 999) == NOW + WAITED_MS
 
 
-def join(is_ordered: bool, found: Facts) -> Step[User]:
-    ask = JoinRoom(ALICE, SessionId("s"), HALL, is_ordered=is_ordered, order=7, once="0a")
+def join(is_ordered: bool, found: Facts, order: int = 7) -> Step[User]:
+    ask = JoinRoom(ALICE, SessionId("s"), HALL, is_ordered=is_ordered, order=order, once="0a")
     return joining(lambda _ask, _user, _beside, _facts: JOINED)(ask, None, {}, found)
 
 
@@ -127,11 +128,15 @@ def test_a_gateway_puts_in_whom_the_order_still_wants_in() -> None:
     assert join(True, facts()) is JOINED
     assert isinstance(join(True, Facts(NOW)), LookAt)
     assert join(True, facts(newest(8))) == Change(OVERTAKEN)
-    assert join(True, facts(named=AFFECTED)) == Change(Outdated())
+    assert join(True, facts(named=AFFECTED)) == Change(ANSWERED)
 
 
 def test_who_asks_itself_is_in_no_order() -> None:
     assert join(False, facts(newest(8), AFFECTED)) is JOINED
+
+
+def test_who_presence_says_is_a_member_is_in_no_order() -> None:
+    assert join(True, facts(newest(8), AFFECTED), order=0) is JOINED
 
 
 @pytest.mark.parametrize("value", [b"", b"?"])

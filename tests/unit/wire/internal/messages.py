@@ -127,6 +127,7 @@ PRESENCE_REPLIES: tuple[PresenceReply, ...] = (
     RoomJoined(0),
     RoomJoined(7, RoomMembers((Member(ALICE, "online", True, 0),), (7,))),
     Done(),
+    Done(also_in=(ROOM,)),
     LeaseKept("run"),
     Replaced(()),
     Replaced((CONNECTION, ConnectionId("c-2"))),
