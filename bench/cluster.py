@@ -12,13 +12,13 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+from bench.parts import GATEWAYS, in_parts
 from bench.systems import START_TIMEOUT_S, StartError, System, run_process
 from tieline.cli.dev.broker_process import NoNatsServer, broker_environment, find_nats_server
-from tieline.cli.dev.local_system import GATEWAY, LOOPBACK, NATS, PRESENCE, ROUTER, Size, plan
+from tieline.cli.dev.local_system import LOOPBACK, NATS, PRESENCE, Size, plan
 from tieline.cli.dev.ports import hold_ports
 from tieline.cli.dev.supervisor import POLL_S, ProcessSpec
 from tieline.load.client import Target
-from tieline.load.processes import Pids
 
 NODES: Final = 3
 
@@ -28,8 +28,6 @@ listen: "{host}:{port}"
 jetstream {{ store_dir: "{storage}" }}
 cluster {{ name: bench, listen: "{host}:{route}", routes: [{routes}] }}
 """
-
-_PARTS: Final = {GATEWAY: "gateways", ROUTER: "router + presence", PRESENCE: "router + presence"}
 
 
 @asynccontextmanager
@@ -43,12 +41,12 @@ async def tieline_on_three() -> AsyncIterator[System]:
             program = str(find_nats_server(os.environ))
         except NoNatsServer as problem:
             raise StartError(str(problem)) from None
-        pids: dict[str, list[int]] = {"gateways": [], "router + presence": [], "broker": []}
+        pids: dict[str, list[int]] = {NATS: []}
         for number in range(NODES):
             config = _write_config(folder, number, clients, routes)
             command = (program, "--config", str(config), "--log", str(folder / f"node-{number}.log"))
             node = await stack.enter_async_context(run_process(command, broker_environment(os.environ)))
-            pids["broker"].append(node.pid)
+            pids[NATS].append(node.pid)
         url = ",".join(f"nats://{LOOPBACK}:{port}" for port in clients)
         environ = {**os.environ, "TIELINE_LIMITS": "off", "TIELINE_LOG_LEVEL": "error"}
         system = plan(Size(2, 1, 1, 0), environ, folder, stack.enter_context(ExitStack()))
@@ -58,12 +56,12 @@ async def tieline_on_three() -> AsyncIterator[System]:
             if spec.kind == PRESENCE:
                 settings["TIELINE_REPLICAS"] = str(NODES)
             started = await stack.enter_async_context(run_process(spec.command, settings))
-            pids[_PARTS[spec.kind]].append(started.pid)
+            pids.setdefault(spec.kind, []).append(started.pid)
         await _until_ready(services)
-        found: Pids = pids
+        found = in_parts(pids)
         senders, receivers = system.gateway_urls
         target = Target(senders, receivers, system.secret)
-        yield System("Tieline", target, lambda: found, "gateways", url)
+        yield System("Tieline", target, lambda: found, GATEWAYS, url)
 
 
 def _write_config(folder: Path, number: int, clients: Sequence[int], routes: Sequence[int]) -> Path:

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from bench.parts import GATEWAYS
 from bench.rounds import CONNECT, IDLE, LOAD, STORM, Plan, Results, relay_name, setup_name
 from bench.table import NOTHING, markdown
 from tieline.load.figures import Figures
@@ -23,9 +24,6 @@ PERHAPS_SLOWER: Final = "perhaps slower"
 AS_BEFORE: Final = "as before"
 PERHAPS_FASTER: Final = "perhaps faster"
 FASTER: Final = "faster"
-
-GATEWAYS: Final = "gateways"
-"""The part of a system whose memory an idle connection is."""
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,8 @@ from typing import Final
 
 from bench.systems import ROOT, StartError
 
-PACKAGES: Final = ("gateway", "router", "presence", "tieline", "web")
+PACKAGES: Final = ("api", "gateway", "router", "presence", "tieline", "web", "webhooks")
+"""What runs. An early commit has fewer."""
 
 
 def has_commit(commit: str, repository: Path = ROOT) -> bool:
@@ -55,7 +56,9 @@ def tree_of(commit: str, repository: Path = ROOT) -> Iterator[Path]:
     """
     with tempfile.TemporaryDirectory(prefix="tieline-release-") as folder:
         archive = Path(folder, "tree.tar")
-        _run("git", "-C", str(repository), "archive", "--output", str(archive), commit, *PACKAGES)
+        git = ("git", "-C", str(repository))
+        packages = _run(*git, "ls-tree", "--name-only", commit, *PACKAGES).split()
+        _run(*git, "archive", "--output", str(archive), commit, *packages)
         tree = Path(folder, "tree")
         tree.mkdir()
         _run("tar", "-xf", str(archive), "-C", str(tree))

@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from bench.parts import GATEWAYS, in_parts
 from bench.socketio_connection import QUERY, SocketIoConnection
 from tieline.cli import ready_file
 from tieline.cli.dev import child
@@ -148,11 +149,15 @@ async def tieline(
     name: str = "Tieline",
     size: Size = USUAL,
     settings: Mapping[str, str] = NO_SETTINGS,
+    log: Path | None = None,
 ) -> AsyncIterator[System]:
-    """Start Tieline, as `tieline dev` does: of this tree, or of another one that has a `tieline dev`."""
+    """Start Tieline, as `tieline dev` does, but without events, which are off where nobody asks for them.
+
+    Of this tree, or of another one that has a `tieline dev`. `log` is kept.
+    """
     secret = secrets.token_urlsafe(32)
     with tempfile.TemporaryDirectory(prefix="tieline-bench-") as folder:
-        ready, log = Path(folder, "ready.json"), Path(folder, "log")
+        ready, log = Path(folder, "ready.json"), log or Path(folder, "log")
         words = (
             *("-m", "tieline.cli", "dev", "--port", "0", "--ready-file", str(ready), "--log-file", str(log)),
             *("--gateways", str(size.gateways), "--routers", str(size.routers)),
@@ -160,6 +165,7 @@ async def tieline(
         )
         environment = {
             "TIELINE_JWT_SECRET": secret,
+            "TIELINE_EVENTS": "off",
             "TIELINE_LIMITS": limits,
             "TIELINE_LOG_LEVEL": "warning",
             **settings,
@@ -171,15 +177,10 @@ async def tieline(
             target = Target(urls[0], urls[1 % len(urls)], secret, more_urls=tuple(urls[2:]))
 
             def pids() -> Pids:
-                now = ready_file.read(ready).pids
-                return {
-                    "gateways": now["gateway"],
-                    "router + presence": now["router"] + now["presence"],
-                    "broker": now["nats"],
-                }
+                return in_parts(ready_file.read(ready).pids)
 
             try:
-                yield System(name, target, pids, "gateways", written["nats"])
+                yield System(name, target, pids, GATEWAYS, written["nats"])
             except Exception:
                 sys.stderr.write(f"the log of {name} is in {_kept(log)}\n")
                 raise
@@ -223,8 +224,8 @@ async def _two(command: Sequence[str], broker: _Broker, name: str, path: str = "
     async with AsyncExitStack() as stack:
         gateways = [await stack.enter_async_context(_reference(*command, *broker.words)) for _ in range(2)]
         sender_url, receiver_url = (f"ws://127.0.0.1:{port}{path}" for port, _ in gateways)
-        pids = {"gateways": [pid for _, pid in gateways], "broker": [broker.pid]}
-        yield System(name, Target(sender_url, receiver_url), lambda: pids, "gateways")
+        pids = {GATEWAYS: [pid for _, pid in gateways], "broker": [broker.pid]}
+        yield System(name, Target(sender_url, receiver_url), lambda: pids, GATEWAYS)
 
 
 @asynccontextmanager

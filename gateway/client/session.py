@@ -184,7 +184,7 @@ class Session:
                 self._charge(prices.REFRESH)
                 return self._refresh(request_id, body.token, now)
             case Status(request_id=request_id, data=body):
-                self._charge(prices.STATUS + prices.JOIN_MEMBER * len(self.rooms))
+                self._charge(prices.STATUS + prices.STATUS_ROOM * len(self.rooms))
                 return self._show(request_id, body.in_call)
             case Join() | Leave() | Members():  # pragma: no branch  # there is no other
                 return self._about_room(message)

@@ -43,8 +43,11 @@ LEAVE: Final = 1.0
 
 REFRESH: Final = 2.0
 
-STATUS: Final = 4.0
-"""Of who wants to be seen to be in a call, or not any more: a record is written, and rooms are told."""
+STATUS: Final = 3.0
+"""Of who wants to be seen to be in a call, or not any more: a record is written."""
+
+STATUS_ROOM: Final = 0.5
+"""For each room that is told."""
 
 CONNECT: Final = 11.0
 """A session begins, and will end."""
@@ -55,7 +58,7 @@ CONNECT_ROOM: Final = 5.0
 RESUME: Final = 15.0
 """A session goes on, and others are told."""
 
-INFO: Final = 2.0
+INFO: Final = 3.0
 """Presence reads, and writes nothing, but for the first of a call, which says that it rings."""
 
 SIGNALS: Final = {

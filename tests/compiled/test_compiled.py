@@ -14,6 +14,10 @@ from typing import Final
 
 import pytest
 
+from bench.systems import tieline
+from tieline.load.calls import measure_calls
+from tieline.load.measurement import Measurement
+
 pytestmark = [pytest.mark.needs("compiler"), pytest.mark.timeout(280)]
 
 ROOT: Final = Path(__file__).parents[2]
@@ -96,3 +100,13 @@ def test_unit_tests_pass_with_what_is_compiled(tree: Path) -> None:
     tests = run(tree, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--hypothesis-profile=quick", *files)
     assert tests.returncode == 0, tests.stdout[-8000:] + tests.stderr[-2000:]
     assert " passed" in tests.stdout
+
+
+async def test_a_compiled_system_sets_up_calls_without_an_error(tree: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    measured = Measurement()
+    async with tieline(tree=tree, log=log) as system:
+        await measure_calls(system.target, 2, 0.5, measured)
+    assert measured.figures().count > 0
+    assert not measured.faults
+    assert [line for line in log.read_text().splitlines() if '"level":"error"' in line] == []

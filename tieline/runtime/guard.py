@@ -69,12 +69,20 @@ class BackgroundTasks(asyncio.TaskGroup):
     ) -> asyncio.Task[T]:
         """Begin a task. One that meets a bug ends as if it were cancelled."""
         assert isinstance(coro, Coroutine)
-        task = super().create_task(_guarded(coro), name=name, context=context)
-        task.add_done_callback(lambda _: coro.close())  # it may have been cancelled before it began
+        unbegun = [coro]
+        task = super().create_task(_guarded(unbegun), name=name, context=context)
+        task.add_done_callback(lambda _: _close(unbegun))
         return task
 
 
-async def _guarded(coro: Coroutine[Any, Any, T]) -> T:
+def _close(unbegun: list[Coroutine[Any, Any, T]]) -> None:
+    """Close what was cancelled before it began; what mypyc compiles fails if it is closed after its end."""
+    for coro in unbegun:
+        coro.close()
+
+
+async def _guarded(unbegun: list[Coroutine[Any, Any, T]]) -> T:
+    coro = unbegun.pop()
     with bug_guard(_log, "task ended: a bug", task=getattr(coro, "__qualname__", "")):
         return await coro
     raise asyncio.CancelledError

@@ -37,6 +37,14 @@ def test_a_tree_has_the_packages_of_its_commit_and_is_gone_afterwards(repository
     assert len(git(repository, "worktree", "list").splitlines()) == 1
 
 
+def test_a_tree_of_fewer_packages_is_taken_out_as_well(repository: Path) -> None:
+    git(repository, "rm", "-r", "--quiet", "api", "webhooks")
+    git(repository, "commit", "--quiet", "--message", "before there were some")
+    with tree_of("HEAD", repository) as tree:
+        found = {part.name for part in tree.iterdir()}
+    assert found == set(PACKAGES) - {"api", "webhooks"}
+
+
 def test_a_commit_that_is_not_in_the_history_is_known(
     repository: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import Coroutine, Generator
+from typing import Any
 
 import pytest
 
@@ -116,6 +118,57 @@ async def test_a_background_task_has_its_result_and_may_be_cancelled() -> None:
     assert giving.result() == 7
     assert never_begun.cancelled()
     assert waiting.cancelled()
+
+
+class ClosedOnce(Coroutine[Any, Any, int]):
+    """A coroutine as mypyc compiles it: to close it when it has ended is an error."""
+
+    def __init__(self, coro: Coroutine[Any, Any, int]) -> None:
+        self._coro: Coroutine[Any, Any, int] | None = coro
+
+    def __await__(self) -> Generator[Any, Any, int]:
+        try:
+            return (yield from self._running().__await__())
+        finally:
+            self._coro = None
+
+    def send(self, value: object) -> Any:
+        return self._running().send(value)
+
+    def throw(self, *error: Any) -> Any:
+        return self._running().throw(*error)
+
+    def close(self) -> None:
+        self._running().close()
+        self._coro = None
+
+    def _running(self) -> Coroutine[Any, Any, int]:
+        if self._coro is None:
+            raise AttributeError("it has ended")
+        return self._coro
+
+
+async def test_only_a_task_that_never_began_is_closed() -> None:
+    said: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: said.append(context))
+
+    async def gives() -> int:
+        await asyncio.sleep(0)
+        return 7
+
+    async with BackgroundTasks() as tasks:
+        giving = tasks.create_task(ClosedOnce(gives()))
+        failing = tasks.create_task(ClosedOnce(fails()))
+        never_begun = ClosedOnce(gives())
+        tasks.create_task(never_begun).cancel()
+        stopped = tasks.create_task(ClosedOnce(gives()))
+        await asyncio.sleep(0)
+        stopped.cancel()
+    assert giving.result() == 7
+    assert failing.cancelled()
+    with pytest.raises(AttributeError, match="it has ended"):
+        never_begun.close()
+    assert said == []
 
 
 async def test_a_loop_goes_on_after_whatever_it_raises(caplog: pytest.LogCaptureFixture) -> None:
