@@ -30,7 +30,7 @@ from presence.rules.change import (
 )
 from presence.rules.effects import Effect, RemoveNote, is_cheap
 from presence.rules.facts import keeping
-from presence.rules.negotiated import Negotiation
+from presence.rules.negotiated import Negotiation, dropping
 from presence.rules.user import RosterEntry, User
 from presence.side_by_side import both, side_by_side
 from presence.store import ABSENT, Conflict, StoreUnavailable
@@ -124,7 +124,7 @@ class ChangeLoop:
             told = Told({}, told.numbers)
             if (
                 record is not None
-                and record.pending
+                and _owes(record)
                 and not self._has_carried_out(target.key, record, revision)
             ):
                 # The process that wrote it has died, or is still at it.
@@ -159,7 +159,7 @@ class ChangeLoop:
                     break
                 if stored is not None:
                     record, revision = stored
-                    if record.pending:
+                    if _owes(record):
                         told = await self._carry_out(target, record, revision, now, _listed_by(step.reply))
                         if not told.left:
                             self._note_carried_out(target.key, record, revision)
@@ -269,12 +269,27 @@ class ChangeLoop:
         if change.record is None:
             await side_by_side(*writes)
             return None
-        after = msgspec.structs.replace(change.record, pending=(*change.effects, *notes))
+        after = _dropping(
+            before, change, msgspec.structs.replace(change.record, pending=(*change.effects, *notes))
+        )
         if self._told_until is not None:
             told_until = self._told_until(self._records.place_of(target.key), revision, now)
             after = keeping(before, change, after, now, told_until)
         *_, written = await side_by_side(*writes, target.write(before, change, after, revision))
         return after, written
+
+
+def _owes(record: User | Negotiation) -> bool:
+    """Whether something is to be carried out for a record."""
+    return bool(record.pending) or (isinstance(record, Negotiation) and bool(record.dropped))
+
+
+def _dropping(before: RecordT | None, change: Change[RecordT], after: RecordT) -> RecordT:
+    """Have a negotiation say which frames lie apart no more."""
+    if not isinstance(after, Negotiation):
+        return after
+    steps = (before, *change.passed)
+    return dropping((step for step in steps if isinstance(step, Negotiation)), after)
 
 
 def _listed_by(reply: Reply) -> RoomId | None:

@@ -6,11 +6,12 @@ It is changed by the functions of `negotiation`, and by nothing else. It is stor
 """
 
 import re
+from collections.abc import Iterable
 from typing import Final, Literal
 
 import msgspec
 
-from presence.rules.effects import CallEffect
+from presence.rules.effects import CallEffect, Woken
 from presence.rules.fact import CallFact, Course
 from tieline.wire.ids import NO_CALL, CallId, ConnectionId, FrameDigest, SessionId, UserId
 from tieline.wire.limits import RETRY_WINDOW_S
@@ -115,6 +116,8 @@ class Negotiation(msgspec.Struct, frozen=True, array_like=True):
     """What has become of the call so far; None: there is none, or an older process has changed it since."""
     facts: tuple[CallFact, ...] = ()
     """What the stream of events is not known to have (`presence.rules.facts`)."""
+    dropped: tuple[FrameDigest, ...] = ()
+    """What lay apart, is wanted no more since the last change, and is not known to be taken out."""
 
     @property
     def is_active(self) -> bool:
@@ -134,6 +137,13 @@ class Negotiation(msgspec.Struct, frozen=True, array_like=True):
         """Whether an offer is kept for this one of the two, who is not there: it is of no session of that."""
         return any(offer.kept_until and offer.sender != user for offer in self.offers)
 
+    @property
+    def apart(self) -> frozenset[FrameDigest]:
+        """What lies apart and is wanted yet: offers that are kept, or being sent, and candidates."""
+        offers = [offer.digest for offer in self.offers if offer.kept_until]
+        woken = [effect.digest for effect in self.pending if isinstance(effect, Woken)]
+        return frozenset((*offers, *woken, *(held.digest for held in self.held if held.size_apart)))
+
     def session_of(self, user: UserId) -> SessionId:
         """Of which session of one of the two it is; empty: it does not say, or waits for the user."""
         return next((session for party, session in self.sessions if party == user), NO_SESSION)
@@ -147,3 +157,14 @@ class Negotiation(msgspec.Struct, frozen=True, array_like=True):
 
 
 NOTHING: Final = Negotiation()
+
+
+def dropping(before: Iterable[Negotiation], after: Negotiation) -> Negotiation:
+    """Note what lay apart before, in one step or another of a change, and is wanted no more after it."""
+    wanted = after.apart
+    gone = dict.fromkeys(digest for step in before for digest in step.apart if digest not in wanted)
+    return (
+        after
+        if not gone and not after.dropped
+        else msgspec.structs.replace(after, dropped=tuple(sorted(gone)))
+    )

@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from presence.rules.effects import Woken
 from presence.rules.negotiated import (
     NO_SESSION,
     NOTHING,
@@ -11,10 +12,11 @@ from presence.rules.negotiated import (
     Negotiation,
     WaitingOffer,
     apart,
+    dropping,
     lies_apart,
 )
 from tests.unit.presence.rules.frames import ALICE, BOB, NOW, SESSIONS, established, named, waiting
-from tieline.wire.ids import UserId
+from tieline.wire.ids import NO_CALL, UserId
 
 
 def test_what_stands_for_a_frame_names_it_and_no_frame_does() -> None:
@@ -54,3 +56,15 @@ def test_a_frame_is_remembered_for_a_minute_by_its_sender() -> None:
     assert pair.memory_of(ALICE, named("offer"), NOW + RETRY_MS) is None
     assert pair.memory_of(BOB, named("offer"), NOW) is None
     assert pair.memory_of(ALICE, named("another"), NOW) is None
+
+
+def test_what_lay_apart_and_is_spoken_of_no_more_is_dropped() -> None:
+    candidate = HeldCandidate(ALICE, named("c"), apart(named("c")), SESSIONS[BOB], size_apart=9_000)
+    offer = WaitingOffer(ALICE, named("offer"), NOW, kept_until=NOW + 1)
+    rung = Negotiation(offers=(offer,), held=(candidate,))
+    woken = Negotiation(pending=(Woken(BOB, SESSIONS[BOB], ALICE, named("offer"), NO_CALL),))
+    assert rung.apart == {named("offer"), named("c")}
+    assert dropping((rung,), woken).dropped == (named("c"),)
+    assert dropping((woken,), NOTHING).dropped == (named("offer"),)
+    assert dropping((NOTHING,), msgspec.structs.replace(rung, dropped=(named("older"),))).dropped == ()
+    assert dropping((), NOTHING) is NOTHING
