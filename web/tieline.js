@@ -49,9 +49,8 @@ const LEVEL_MS = 200; // between two looks at whether the other speaks
 const SPEECH = 0.02; // of the loudest there is, 34 dB below it: a voice is louder, a quiet room is not
 const SILENCE_MS = 600; // so long a pause is no end of speaking
 const FULL_BYTES = 1 << 20; // of messages in a call that wait for the line: more are sent when a quarter is left
-const GRANTED_MS = 10_000; // for the other to offer a channel to one who may not: an older client never does
-const COLLECT_MS = 1_000; // for a Firefox's candidates to come before our own are made
-const MOVING_MS = 4_000; // for a Firefox to restart ICE when it is asked to: else we do
+const GRANTED_MS = 10_000; // for the other to offer what one may not: an older client never does
+const MOST_TRACKS = 4; // that are offered for one who may not, at once
 const PARTED_MS = 1_000; // for the server to say that a call is over because no room is shared any more
 const MAX_REASON = 200; // characters of the reason for a hangup: a frame that is too long tells the other nothing
 
@@ -69,6 +68,8 @@ const NO_MICROPHONE = new Set([ // names of errors of getUserMedia
 const CHANNEL = 'tieline'; // the label of the data channels for `send`: each side opens one, and sends on its own
 const PLACE = /^(\s*{)"place":"([^"]*)",/; // the server writes it before all else
 const END_OF_CANDIDATES = { candidate: '', sdpMid: '0', sdpMLineIndex: 0 };
+// Of a restart that is yet to come, at an address that nobody has (RFC 5737): Chromium forgets for it what is older.
+const FORGETTING = { ...END_OF_CANDIDATES, candidate: 'candidate:0 1 udp 1 192.0.2.1 1024 typ host ufrag 0' };
 
 const emit = (target, type, detail) => target.dispatchEvent(new CustomEvent(type, { detail }));
 const backoff = (failures) => Math.random() * Math.min(BACKOFF_CAP_MS, BACKOFF_BASE_MS * 2 ** failures);
@@ -77,7 +78,7 @@ const isBefore = (a, b) => String.fromCharCode(...utf8(a)) < String.fromCharCode
 const newId = () => crypto.getRandomValues(new Uint32Array(2)).join('-');
 const stop = (stream) => stream.getTracks().forEach((track) => track.stop());
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-const isOfFirefox = (text) => /^o=mozilla|Firefox/m.test(text);
+const isOfFirefox = ({ sdp }) => /^o=mozilla/m.test(sdp);
 const iceName = ({ sdp }) => /ice-ufrag:(\S+)/.exec(sdp)?.[1]; // another one after a restart
 const isToken = (token) => typeof token === 'string' && /^[\w.~+-]+$/.test(token); // as a subprotocol may hold it
 
@@ -126,11 +127,14 @@ export class TielineError extends Error {
   }
 }
 
+/** Something that went wrong here. */
+const failure = (reason, msg, cause) => new TielineError({ reason, msg, cause });
+
 /** Say what is wrong with something that is no token. It is not quoted: it may hold one. */
 const noToken = (token) => {
   const what = typeof token !== 'string' ? `${token === null ? 'null' : typeof token}, not a text`
     : token === '' ? 'empty' : 'a text that is no JWT: JSON, or the page of an error?';
-  return new TielineError({ reason: 'UNUSABLE_TOKEN', msg: `what was given as the token is ${what}` });
+  return failure('UNUSABLE_TOKEN', `what was given as the token is ${what}`);
 };
 
 /** Metadata as it is now, and as the other will read it. */
@@ -138,7 +142,7 @@ const asJson = (metadata) => {
   try {
     return metadata === undefined ? undefined : JSON.parse(JSON.stringify(metadata) ?? 'null');
   } catch (cause) {
-    throw new TielineError({ reason: 'WRONG_USE', msg: `metadata must be what JSON can hold: ${cause.message}`, cause });
+    throw failure('WRONG_USE', `metadata must be what JSON can hold: ${cause.message}`, cause);
   }
 };
 
@@ -148,7 +152,7 @@ const withDevice = (audio, deviceId) => (deviceId ? { ...Object(audio), deviceId
 /** The browser's devices; what it says no to is an error of its own. */
 const media = () => {
   const msg = 'a browser gives a page the microphone over HTTPS or on localhost only';
-  if (!globalThis.navigator?.mediaDevices) throw new TielineError({ reason: 'NO_MICROPHONE', msg });
+  if (!globalThis.navigator?.mediaDevices) throw failure('NO_MICROPHONE', msg);
   return navigator.mediaDevices;
 };
 
@@ -182,10 +186,12 @@ class Shown {
   /** `changed(kind, stream, old)`: another stream is shown, or none. */
   constructor(changed) { this.#changed = changed; }
 
+  get showing() { return { camera: this.camera, screen: this.screen }; }
+
   /** Show a stream, or what the browser opens for such constraints, or nothing (`false`). */
   async set(kind, what) {
     const wish = this.#wish[kind] = {};
-    if (this.isOver) throw new TielineError({ reason: 'CALL_ENDED', msg: 'nothing can be shown after the end' });
+    if (this.isOver) throw failure('CALL_ENDED', 'nothing can be shown after the end');
     if (what === true && this[kind]) return this[kind];
     const isOpen = what === false || what instanceof MediaStream;
     const asks = what === true && kind === 'screen' ? {} : what;
@@ -310,7 +316,7 @@ export class Devices extends EventTarget {
   useSpeaker(id = '') {
     return this.#next(async () => {
       const msg = 'this browser does not let a page choose the speaker';
-      if (!('setSinkId' in HTMLMediaElement.prototype)) throw new TielineError({ reason: 'NO_SPEAKER_CHOICE', msg });
+      if (!('setSinkId' in HTMLMediaElement.prototype)) throw failure('NO_SPEAKER_CHOICE', msg);
       await new Audio().setSinkId(id); // or none changes
       this.speaker = id;
       this.#isElsewhere.speaker = false;
@@ -438,11 +444,11 @@ class Reconnector {
   #hear;
   #tell;
   #at = 0; // which of the URLs
-  #socket = null;
+  #socket;
   #since = 0; // when the connection in use began
   #failures = 0; // attempts since a good connection
   #dialing = false;
-  #spare = null; // a token that came too late for the attempt for which it was asked
+  #spare; // a token that came too late for the attempt for which it was asked
   #heardAt = 0; // when the last frame came
   #roundTripMs = 0; // how long the last word took
   #wake = () => {}; // ends the wait before the next attempt
@@ -485,14 +491,14 @@ class Reconnector {
     let clock;
     const late = new Promise((_, reject) => {
       const msg = `the function for tokens gave none within ${limitMs} ms`;
-      if (limitMs) clock = setTimeout(() => reject(new TielineError({ reason: 'NO_TOKEN', msg })), limitMs);
+      if (limitMs) clock = setTimeout(() => reject(failure('NO_TOKEN', msg)), limitMs);
     });
     late.catch(() => asked.then((token) => { if (this.#dialing && isToken(token)) this.#spare = token; }, () => {}));
     try {
       return await Promise.race([asked, late]);
     } catch (cause) {
       if (cause instanceof TielineError && cause.reason === 'NO_TOKEN') throw cause;
-      throw new TielineError({ reason: 'NO_TOKEN', msg: `the function for tokens failed: ${cause}`, cause });
+      throw failure('NO_TOKEN', `the function for tokens failed: ${cause}`, cause);
     } finally {
       clearTimeout(clock);
     }
@@ -771,18 +777,18 @@ export class Client extends EventTarget {
   #voices = new Map(); // by room
   #lanes = new Map(); // what the next message to a user waits for
   #over = new Map(); // by user: the server's ids of the last calls, the newest last
-  #ice = null; // the STUN and TURN servers, when they have been asked for
+  #ice; // the STUN and TURN servers, when they have been asked for
   #iceUntil = Infinity; // by the clock on the wall, which goes on while the machine sleeps
-  #renewing = 0; // a timer, and the next two
-  #moving = 0;
-  #refreshing = 0;
+  #renewing; // a timer, and the next two
+  #moving;
+  #refreshing;
   #movedAt = -Infinity;
   #refreshedAt = -Infinity;
   #shown = false; // whether the others see that we are in a call
   #isShowing = false;
   #parted = new Set(); // users with whom no room was shared any more when one was left
   #unload = new AbortController();
-  #clicks = null; // what waits for one, to play sound
+  #clicks; // what waits for one, to play sound
   /** Whether what others say is heard: `blocked` until somebody clicks, or presses a key, or `playSound` works. */
   sound = 'playing';
 
@@ -904,7 +910,7 @@ export class Client extends EventTarget {
   /** End all calls, and then the session. */
   async close() {
     const said = Promise.all([...this.calls.values()].map((call) => call.hangup()));
-    await Promise.race([said, new Promise((resolve) => setTimeout(resolve, GOODBYE_MS))]);
+    await Promise.race([said, pause(GOODBYE_MS)]);
     this.#connection.close();
   }
 
@@ -1170,40 +1176,36 @@ export class Call extends EventTarget {
   #client;
   #queue = Promise.resolve(); // the steps of the negotiation, one after the other
   #names; // the ids that this call has had
-  #offer = null; // the other's, which is not answered yet
-  #ignored = null; // the other's, which crossed ours
+  #offer; // the other's, which is not answered yet
+  #ignored; // the other's, which crossed ours
   #early = []; // candidates that came before the description they belong to
   #ends = new Map(); // hangups that came before it was known what the server calls this: its id of a call -> the hangup
-  #isReady = false;
-  #hasOffered = false;
-  #isSettled = false; // what has become of our first offer
-  #hasHungUp = false;
-  #theirs = null; // what the server calls the call of the other's last offer
-  #mayNot = false; // offer: the server has said so
-  #granting = 0; // a timer
-  #isClient = null; // of DTLS
-  #isFirefoxes = false; // whether the other is one, and we are none
-  #isCollecting = false;
-  #moving = 0; // a timer
-  #ownsMicrophone = false;
-  #restarting = 0; // a timer, and the next
-  #givingUp = 0;
-  #ringing = 0;
+  #isReady;
+  #hasOffered;
+  #isSettled; // what has become of our first offer
+  #hasHungUp;
+  #theirs; // what the server calls the call of the other's last offer
+  #mayNot; // offer: the server has said so
+  #isClient; // of DTLS
+  #ownsMicrophone;
+  #restarting; // a timer, and the next
+  #givingUp;
+  #ringing;
   #isMuted = false;
   #toldMuted = false; // what the other knows of that
-  #isTelling = false;
-  #isAccepted = false;
-  #peerTells = false; // its client says when it rings there
-  #servers = null; // for ICE, those that are in use
+  #isTelling;
+  #isAccepted;
+  #peerTells; // its client says when it rings there
+  #servers; // for ICE, those that are in use
   #shown = new Shown((kind, stream, old) => this.#show(stream, old));
   #screens = []; // the ids of the other's streams that are screens
-  #given = undefined; // metadata of ours
+  #given; // metadata of ours
   #volume = 1;
   #sending = Promise.resolve(); // the messages of `send`, one after the other
-  #channel = null; // for them: a promise, and how it is opened, until it is
-  #opening = null;
-  #sampling = 0; // a timer, and the next
-  #levels = 0;
+  #channel; // for them: a promise, and what ends it when it is not opened
+  #deny;
+  #sampling; // a timer, and the next
+  #levels;
   #spokenAt = -Infinity;
   #level = 0; // of what was heard at the last sample
   #heardUntil = 0; // the time of the last packet of sound
@@ -1211,7 +1213,7 @@ export class Call extends EventTarget {
   #unheardAt = -Infinity; // when a restart was asked for because nothing came
   #unheardTimes = 0;
   #watched = new WeakSet(); // streams of the other
-  #hasProposedAgain = false;
+  #hasProposedAgain;
   _keptMs = 0; // for which the server keeps our offer, until the other is there
 
   /** `id` tells this call from an earlier one with the same person. A client that knows no such ids sends none. */
@@ -1237,7 +1239,7 @@ export class Call extends EventTarget {
 
   /** Answer, with the microphone or another stream. Rejects, and ends the call, if that fails. */
   accept(options = {}) {
-    const no = (msg) => { throw new TielineError({ reason: 'NOT_RINGING', msg }); };
+    const no = (msg) => { throw failure('NOT_RINGING', msg); };
     const live = () => this.state === 'ended' && no(`the call is over: ${this.reason}`);
     const accepting = async () => {
       if (!this.incoming) no('it is for the other one to accept this call');
@@ -1288,7 +1290,7 @@ export class Call extends EventTarget {
   /** Send one more track, a picture or another sound; the two ends negotiate anew. */
   addTrack(track, ...streams) {
     const msg = 'there is no connection yet; `video` and `screen` work at any time';
-    if (!this.pc) throw new TielineError({ reason: 'WRONG_USE', msg });
+    if (!this.pc) throw failure('WRONG_USE', msg);
     if (this.#isMuted && track.kind === 'audio') track.enabled = false;
     return this.pc.addTrack(track, ...streams);
   }
@@ -1300,7 +1302,7 @@ export class Call extends EventTarget {
   screen(what = true) { return this.#shown.set('screen', what); }
 
   /** What is shown, as streams or null. */
-  get showing() { return { camera: this.#shown.camera, screen: this.#shown.screen }; }
+  get showing() { return this.#shown.showing; }
 
   /** How loud the other is played, from 0 to 1. */
   get volume() { return this.#volume; }
@@ -1318,14 +1320,14 @@ export class Call extends EventTarget {
     const isBytes = data instanceof ArrayBuffer || ArrayBuffer.isView(data);
     const msg = 'send takes text, an ArrayBuffer, a view of one, or a Blob';
     const isUsable = typeof data === 'string' || isBytes || data instanceof Blob;
-    if (!isUsable) return Promise.reject(new TielineError({ reason: 'WRONG_USE', msg }));
+    if (!isUsable) return Promise.reject(failure('WRONG_USE', msg));
     const kept = isBytes ? new Blob([data]) : data; // as it is now: it may wait
     const sent = this.#sending.then(async () => {
       const bytes = typeof kept === 'string' ? kept : await kept.arrayBuffer();
       const channel = await this.#untilEnd((this.#channel ??= this.#openChannel()));
       const longest = this.pc?.sctp?.maxMessageSize ?? Infinity;
       const size = typeof bytes === 'string' ? utf8(bytes).length : bytes.byteLength;
-      if (size > longest) throw new TielineError({ reason: 'TOO_LONG', msg: `${size} bytes; ${longest} at most` });
+      if (size > longest) throw failure('TOO_LONG', `${size} bytes; ${longest} at most`);
       const isFull = channel.bufferedAmount + size > FULL_BYTES && channel.bufferedAmount > channel.bufferedAmountLowThreshold;
       if (isFull) await this.#untilEnd(new Promise((resolve) => { channel.onbufferedamountlow = resolve; }));
       channel.send(bytes);
@@ -1340,16 +1342,11 @@ export class Call extends EventTarget {
   restart() {
     const { pc } = this;
     if (!pc || this.#isOpen || this.state === 'ended') return;
-    const move = () => {
-      this.#moving = 0;
-      if (pc !== this.pc || pc.signalingState === 'closed') return;
-      if (this.#mayNotOffer) this.#inform({ hears: false });
-      else pc.restartIce();
-    };
     const again = () => {
-      if (!this.#isFirefoxes) return move();
-      this.#inform({ hears: false });
-      this.#moving ||= setTimeout(move, MOVING_MS);
+      if (this.state === 'interrupted') this.#restartIn(UNHEARD_MS);
+      if (pc !== this.pc || pc.signalingState !== 'stable') return; // a restart may be under way
+      if (this.#mayNotOffer) this.#inform({ hears: false });
+      else this.#forget().then(() => pc.restartIce());
     };
     this.#client.iceServers().then((iceServers) => this._useServers(iceServers)).then(again, again);
   }
@@ -1412,7 +1409,6 @@ export class Call extends EventTarget {
     if (cmd === OFFER) this.#theirs = callId;
     if (cmd === OFFER || cmd === ANSWER) {
       this.metadata = data.metadata ?? this.metadata;
-      this.#isFirefoxes = isOfFirefox(data.sdp) && !isOfFirefox(navigator.userAgent);
       this.#screens = Array.isArray(data.screens) ? data.screens : [];
     }
     if (cmd === OFFER && !isOpen) this._know(callId);
@@ -1423,7 +1419,7 @@ export class Call extends EventTarget {
     if (cmd === INFO) return this.#isOurs(data) && this.#learn(data);
     if (cmd === HANGUP) {
       // What the server takes to be of this call has ended it, whatever the other means.
-      const isMeant = this.#isOfServers(callId) || this.#isOurs(data);
+      const isMeant = callId === this.callId || this.#isOurs(data);
       if (isMeant) this._end(typeof data.reason === 'string' ? data.reason : 'hangup', data.server ? 'server' : 'peer');
       return;
     }
@@ -1434,7 +1430,6 @@ export class Call extends EventTarget {
       if (this.incoming) this.id = data.call;
       return;
     }
-    if (cmd === CANDIDATE && this.#isCollecting) return void this.#add(data);
     this.#next(() => {
       if (cmd === OFFER) return this.#agree(data);
       return cmd === ANSWER ? this.#settle(data, callId) : this.#add(data);
@@ -1462,7 +1457,7 @@ export class Call extends EventTarget {
       && (by === 'me' ? reason === 'timeout' : reason !== 'closed');
     this.reason = reason;
     this.#client._hasEnded(this);
-    for (const clock of [this.#ringing, this.#restarting, this.#givingUp, this.#granting, this.#moving]) clearTimeout(clock);
+    for (const clock of [this.#ringing, this.#restarting, this.#givingUp]) clearTimeout(clock);
     this.pc?.close();
     this.#shown.end();
     if (this.#ownsMicrophone) this.#client.devices.close(this.local);
@@ -1548,49 +1543,29 @@ export class Call extends EventTarget {
   get _isAnswered() { return ['connecting', 'connected', 'interrupted'].includes(this.state); }
 
   /** Wait for something, but not longer than for the end of the call. */
-  async #untilEnd(promise) {
-    let ended;
-    const end = new Promise((_, reject) => {
-      const msg = 'the call ended before this was sent';
-      ended = () => reject(new TielineError({ reason: 'CALL_ENDED', msg }));
-      this.addEventListener('ended', ended);
-      if (this.state === 'ended') ended();
+  #untilEnd(promise) {
+    return new Promise((resolve, reject) => {
+      const end = () => reject(failure('CALL_ENDED', 'the call ended before this was sent'));
+      this.addEventListener('ended', end);
+      if (this.state === 'ended') end();
+      promise.then(resolve, reject).finally(() => this.removeEventListener('ended', end));
     });
-    try {
-      return await Promise.race([promise, end]);
-    } finally {
-      this.removeEventListener('ended', ended);
-    }
   }
 
   /** Open our data channel, when the call has been answered: before that the connection may be made anew. */
-  #openChannel() {
-    return new Promise((resolve, reject) => {
-      const opening = this.#opening = {
-        channel: null,
-        look: () => {
-          if (!this._isAnswered || this.#opening !== opening || opening.channel) return;
-          this.removeEventListener('state', opening.look);
-          if (!this.pc.sctp && this.#mayNotOffer) { // the other opens its own, and then ours needs no offer
-            clearTimeout(this.#granting);
-            this.#granting = setTimeout(() => {
-              this.#channel = this.#opening = null;
-              reject(new TielineError({ code: 1000, reason: 'NO_VOICE_PERMISSION', cmd: OFFER }));
-            }, GRANTED_MS);
-            return void this.#inform({ channel: true });
-          }
-          const channel = opening.channel = this.pc.createDataChannel(CHANNEL);
-          channel.bufferedAmountLowThreshold = FULL_BYTES / 4;
-          channel.onopen = () => {
-            clearTimeout(this.#granting);
-            this.#opening = null;
-            resolve(channel);
-          };
-        },
+  async #openChannel() {
+    while (!this._isAnswered) await new Promise((resolve) => this.addEventListener('state', resolve, { once: true }));
+    const channel = this.pc.createDataChannel(CHANNEL);
+    channel.bufferedAmountLowThreshold = FULL_BYTES / 4;
+    const { type } = await new Promise((resolve, reject) => {
+      channel.onopen = channel.onclose = resolve; // closed: withdrawn with an offer that was refused
+      this.#deny = (error) => {
+        this.#channel = this.#deny = null;
+        reject(error);
       };
-      this.addEventListener('state', opening.look);
-      opening.look();
     });
+    this.#deny = null;
+    return type === 'open' ? channel : this.#openChannel();
   }
 
   /** Judge the line as long as it is there. */
@@ -1665,8 +1640,9 @@ export class Call extends EventTarget {
   }
 
   /** Take what the other says of its end. */
-  #learn({ ringing, muted, hears, channel }) {
+  #learn({ ringing, muted, hears, channel, tracks }) {
     if (hears === false && !this.#mayNotOffer) this.restart();
+    if (Array.isArray(tracks) && this._isAnswered) this.#next(() => this.#offerFor(tracks)).catch(() => {}); // of no such kind
     if (channel === true && this._isAnswered) (this.#channel ??= this.#openChannel()).catch(() => {});
     if (ringing === true && !this.incoming && this.#isOpen) this.#become('ringing');
     if (typeof muted !== 'boolean' || muted === this.peerMuted || this.state === 'ended') return;
@@ -1732,10 +1708,30 @@ export class Call extends EventTarget {
   #negotiate = () => this.#next(() => this.#propose()).catch((error) => this.#fault(error));
 
   async #propose() {
-    if (this.pc.signalingState !== 'stable' || this.#mayNot) return; // not stable: asked for again when it is
+    if (this.pc.signalingState !== 'stable') return; // asked for again when it is
+    if (!this.#isOpen && this.#mayNotOffer) return this.#askForOffer();
     await this.pc.setLocalDescription();
     this.#ignored = null;
     this.#sendOffer();
+  }
+
+  /** Have the other make the offer that we may not make: with its own channel, or with places for our tracks. */
+  #askForOffer() {
+    const open = () => this.pc.getTransceivers().filter(({ sender, currentDirection }) => sender.track && !/send/.test(currentDirection));
+    const tracks = open().filter(({ mid }) => !mid).map(({ sender }) => sender.track.kind);
+    this.#inform(this.#deny ? { channel: true, tracks: tracks[0] && tracks } : { tracks });
+    setTimeout(() => {
+      if (this.state === 'ended' || (!this.#deny && open().length === 0)) return;
+      this.error = new TielineError({ code: 1000, reason: 'NO_VOICE_PERMISSION', cmd: OFFER });
+      this.#deny?.(this.error);
+      emit(this, 'error', this.error);
+    }, GRANTED_MS);
+  }
+
+  /** Make an offer for one who may not. */
+  async #offerFor(tracks) {
+    for (const kind of tracks.slice(0, MOST_TRACKS)) this.pc.addTransceiver(kind, { direction: 'recvonly' });
+    await this.#propose();
   }
 
   /** What goes with a description: what the application gives at first, which streams are screens, and our mute. */
@@ -1762,8 +1758,6 @@ export class Call extends EventTarget {
     if (!this.#ignored && (this.#isOpen || !this.#mayNot)) return this._end(error.reason, 'server');
     await this.#agreeAfterAll();
     emit(this, 'error', error);
-    if (this.#opening) this.#opening.channel = null; // it was withdrawn with the offer
-    this.#opening?.look();
   }
 
   /** Whether the server refuses what we offer, as it has said, or as the members of our rooms see. */
@@ -1789,18 +1783,14 @@ export class Call extends EventTarget {
       this.#connect(this.pc.getConfiguration(), this.pc.getSenders().flatMap(({ track }) => track ?? []));
     }
     const isMoved = !isFirst && iceName(offer) !== iceName(this.pc.remoteDescription);
+    if (isMoved) await this.#forget();
     await this.pc.setRemoteDescription(offer); // rolls back an offer of ours
-    if (isMoved) {
-      clearTimeout(this.#moving);
-      this.#moving = 0;
-    }
     await this.#addEarly();
-    if (isMoved && this.#isFirefoxes) await this.#collect();
     await this.pc.setLocalDescription();
+    if (isMoved && this.state === 'interrupted') this.#restartIn(UNHEARD_MS);
     this.pc.onnegotiationneeded = this.#negotiate;
     this.#answered();
     const { type, sdp } = this.pc.localDescription;
-    this.#opening?.look();
     this.#send(ANSWER, { type, sdp: this.#keepRole(sdp, true), ...this.#about(isFirst) }).catch((error) => {
       if (isFirst && this.#hasOffered) this.#sayEnd('cancel').catch(() => {}); // ours may ring there still
       if (this.#isFinished(error, isFirst) || !isFirst) return;
@@ -1811,20 +1801,23 @@ export class Call extends EventTarget {
 
   async #settle(answer, callId) {
     if (this.pc?.signalingState !== 'have-local-offer') return;
-    if (!this.#isAbout(answer)) return this.#isOfServers(callId) && this.#proposeAgain();
+    if (!this.#isAbout(answer)) { // the server has given our offer away for the answer to an earlier one: once more
+      if (callId !== this.callId || this.#hasProposedAgain) return;
+      this.#hasProposedAgain = true;
+      return this.#sendOffer();
+    }
     await this.pc.setRemoteDescription({ type: 'answer', sdp: this.#keepRole(answer.sdp, false) });
     await this.#addEarly();
     this.#answered();
   }
 
   /**
-   * Take candidates before there are ports for them. Chromium would try its new ports on the other's old ones, too, and
-   * stay with what has worked first; Firefox waits for ever for its new ones then, and hears nothing.
+   * Before an ICE restart forget where a Firefox was. Chromium would try its new ports there, too, and stay with what has
+   * worked first; Firefox waits for ever for its new ones then, and hears nothing.
    */
-  async #collect() {
-    this.#isCollecting = true;
-    await pause(COLLECT_MS);
-    this.#isCollecting = false;
+  async #forget() {
+    const { pc } = this;
+    if (isOfFirefox(pc.remoteDescription) && !isOfFirefox(pc.localDescription)) await pc.addIceCandidate(FORGETTING).catch(() => {});
   }
 
   /**
@@ -1847,16 +1840,6 @@ export class Call extends EventTarget {
     for (const candidate of this.#early.splice(0)) await this.#add(candidate);
   }
 
-  /** Propose the same once more: the server has given our offer away for the answer to an earlier one. */
-  #proposeAgain() {
-    if (this.#hasProposedAgain) return;
-    this.#hasProposedAgain = true;
-    this.#sendOffer();
-  }
-
-  /** Whether something is of this call by the server's word. */
-  #isOfServers(callId) { return Boolean(callId) && callId === this.callId; }
-
   #isAbout({ call }) { return call === undefined || call === this.id; }
 
   /** Whether it names the call as either side has ever named it, or not at all. */
@@ -1878,12 +1861,16 @@ export class Call extends EventTarget {
       this.#become('connected');
     } else if (state === 'disconnected' || state === 'failed') {
       if (this.state === 'connected') this.#become('interrupted');
-      const patienceMs = (state === 'failed' ? 0 : INTERRUPTED_MS) + (this.isPolite ? YIELD_MS : 0);
-      this.#restarting = setTimeout(() => this.restart(), patienceMs);
+      this.#restartIn((state === 'failed' ? 0 : INTERRUPTED_MS) + (this.isPolite ? YIELD_MS : 0));
       this.#giveUpLater();
     } else if (state === 'connecting' && !this.#isOpen) {
       this.#giveUpLater();
     }
+  }
+
+  #restartIn(waitMs) {
+    clearTimeout(this.#restarting);
+    this.#restarting = setTimeout(() => this.restart(), waitMs);
   }
 
   #giveUpLater() {
@@ -1988,7 +1975,7 @@ export class Voice extends EventTarget {
   /** Show one's camera, or share the screen, to all who are in the voice, and to those who come: as in a `Call`. */
   video(what = true) { return this.#shown.set('camera', what); }
   screen(what = true) { return this.#shown.set('screen', what); }
-  get showing() { return { camera: this.#shown.camera, screen: this.#shown.screen }; }
+  get showing() { return this.#shown.showing; }
 
   /** Send text or bytes to all with whom one talks now; resolves when there is room for the next to each of them. */
   async send(data) {
@@ -2042,7 +2029,7 @@ export class Voice extends EventTarget {
     call.accept({ stream: this.#stream, metadata: this.#given }); // if that fails it ends, and says why
   }
 
-  #full(msg = `${VOICE_MEMBERS} talk there already`) { return new TielineError({ reason: 'VOICE_FULL', msg }); }
+  #full(msg = `${VOICE_MEMBERS} talk there already`) { return failure('VOICE_FULL', msg); }
 
   #attend(call) {
     emit(this, 'call', call);
@@ -2059,6 +2046,6 @@ export async function connect(url, options) {
   const isHere = globalThis.WebSocket && globalThis.RTCPeerConnection;
   const needs = !isHere ? 'tieline.js needs a browser: there is no WebSocket or no RTCPeerConnection here'
     : options?.token === undefined ? 'connect(url, {token}) takes a token: a JWT, or a function that gets one' : '';
-  if (needs) throw new TielineError({ reason: 'WRONG_USE', msg: needs });
+  if (needs) throw failure('WRONG_USE', needs);
   return new Client([url].flat(), options)._open();
 }

@@ -23,6 +23,7 @@ class LossyLine:
         self._random = random.Random(7)
         self._front = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._backs: dict[tuple[str, int], socket.socket] = {}
+        self._cut: frozenset[tuple[str, int]] = frozenset()
         self._clients: dict[socket.socket, tuple[str, int]] = {}
         self._is_over = False
         self._thread = threading.Thread(target=self._run)
@@ -43,6 +44,10 @@ class LossyLine:
         """What clients are told."""
         return f"turn:{HOST}:{self._front.getsockname()[1]}?transport=udp"
 
+    def cut(self) -> None:
+        """Lose all that comes from, or goes to, whoever has sent something until now: others get through."""
+        self._cut = frozenset(self._backs)
+
     def _run(self) -> None:
         while not self._is_over:
             ready, _, _ = select.select([self._front, *self._clients], [], [], _TURN_S)
@@ -53,10 +58,13 @@ class LossyLine:
                     continue
                 if self._random.random() < self.loss:
                     continue
+                client = source if one is self._front else self._clients[one]
+                if client in self._cut:
+                    continue
                 if one is self._front:
                     self._back(source).send(data)
                 else:
-                    self._front.sendto(data, self._clients[one])
+                    self._front.sendto(data, client)
 
     def _back(self, client: tuple[str, int]) -> socket.socket:
         if client not in self._backs:

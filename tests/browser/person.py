@@ -103,6 +103,10 @@ class Person:
         await self.hears()
         await other.hears()
 
+    async def is_looked_at(self) -> None:
+        """Bring the page to the front: before that Firefox lists no devices."""
+        await self.page.bring_to_front()
+
     async def hang_up(self) -> None:
         """End the call."""
         await self.page.evaluate("() => call.hangup()")

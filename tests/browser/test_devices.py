@@ -27,7 +27,7 @@ async def test_another_microphone_is_used_in_the_running_call(person: PersonMake
     alice, bob = await pair(person)
     await bob.page.evaluate(MICROPHONES)
     await bob.calls(alice)
-    await bob.page.bring_to_front()  # Firefox lists what there is only while somebody looks at the page
+    await bob.is_looked_at()
     change = """async () => {
         const {microphones} = await client.devices.list();
         const used = sending().getSettings().deviceId;
@@ -79,6 +79,7 @@ async def test_a_microphone_opened_while_another_is_chosen_is_that_one(person: P
         await client.devices.useMicrophone(other);
         release();
     }"""
+    await alice.is_looked_at()
     await alice.page.evaluate(ring, bob.user)
     await bob.is_rung()
     await bob.accept()
@@ -137,6 +138,7 @@ async def test_sound_comes_from_the_speaker_that_was_chosen(person: PersonMaker)
         await client.devices.useSpeaker(speaker);
         return client.devices.useSpeaker('no such speaker').catch(({name}) => name);
     }"""
+    await bob.is_looked_at()
     assert await bob.page.evaluate(choose) == "NotFoundError"
     await alice.calls(bob)
     await bob.until("() => call.audio.sinkId === speaker")

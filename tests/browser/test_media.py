@@ -74,22 +74,6 @@ async def test_bytes_and_text_arrive_in_order(person: PersonMaker) -> None:
     assert await alice.page.evaluate(wrong) == "WRONG_USE"
 
 
-@pytest.mark.both
-async def test_who_may_not_offer_can_send_in_a_call(person: PersonMaker) -> None:
-    alice, bob = await person("alice"), await person("bob", gateway=1)
-    await alice.come("demo", voice=False)
-    await bob.come("demo")
-    await bob.calls(alice)
-    for one in (alice, bob):
-        await one.page.evaluate(TELL, ["message", "error"])
-    await alice.page.evaluate("() => call.send('a note')")
-    await bob.page.evaluate("() => call.send('back')")
-    for one, heard in ((alice, "back"), (bob, "a note")):
-        await one.until("() => told.length === 1")
-        assert await one.page.evaluate("() => told") == [["message", heard]]
-        await one.hears(after=await one.page.evaluate("() => call.stats()"))
-
-
 async def test_who_waits_for_room_fills_no_memory(person: PersonMaker) -> None:
     alice, bob = await pair(person)
     await alice.calls(bob)
@@ -180,9 +164,13 @@ async def test_metadata_that_cannot_be_sent_ends_its_call_on_both_sides(
 
 
 @pytest.mark.both
-async def test_a_camera_is_shown_and_turned_off_and_on(person: PersonMaker) -> None:
-    alice, bob = await pair(person)
-    await alice.calls(bob)
+@pytest.mark.parametrize("may_call", [True, False], ids=["may call", "may not call"])
+async def test_a_camera_is_shown_and_turned_off_and_on(person: PersonMaker, may_call: bool) -> None:
+    alice, bob = await person("alice"), await person("bob", gateway=1)
+    await alice.come("demo", voice=may_call)
+    await bob.come("demo")
+    await bob.calls(alice)
+    await alice.page.evaluate(TELL, ["error"])
     await bob.page.evaluate(WATCH)
     lines = "() => call.pc.localDescription.sdp.match(/^m=/mg).length"
     for _ in range(3):
@@ -199,6 +187,7 @@ async def test_a_camera_is_shown_and_turned_off_and_on(person: PersonMaker) -> N
         assert await alice.page.evaluate("() => call.showing.camera") is None
         assert await alice.page.evaluate("() => shown.getTracks()[0].readyState") == "ended"
     assert await alice.page.evaluate(lines) == 2, "its place in the description is used again"
+    assert await alice.page.evaluate("() => told") == []
     await bob.hears(after=await bob.hears())
 
 

@@ -32,13 +32,6 @@ OFFER: Final = """async () => {
 }"""
 """What somebody else might offer."""
 
-ANSWER: Final = """async () => {
-    window.other = new RTCPeerConnection();
-    await other.setRemoteDescription(call.pc.localDescription);
-    return (await other.createAnswer()).sdp;
-}"""
-"""What somebody else might answer."""
-
 EVENTS: Final = (
     "() => events.filter(([type]) => type !== 'state').map(([type, what]) => type === 'error' ? what : type)"
 )
@@ -463,36 +456,6 @@ async def test_an_offer_ignored_for_ours_counts_when_ours_was_over(
     (answer,) = frames(backend, "WEBRTC_ANSWER")
     assert json.loads(answer)["data"]["call"] == "newer"
     assert await ann.page.evaluate("() => [call.state, call.callId]") == ["connecting", "newer"]
-
-
-async def test_an_older_client_opens_no_channel_for_who_may_not_offer(
-    ann: Person, backend: Backend, gateway: Gateway
-) -> None:
-    backend.welcoming = {"offerTimeout": 60}
-    backend.ignored.add("WEBRTC_INFO")
-    await ann.page.clock.install()
-    await comes_with(ann, backend, gateway, "() => 'ann'")
-    await acknowledge_offer(backend, "0123")
-    await ann.until("() => call.callId === '0123'")
-    await bob_says(backend, "ANSWER", "0123", type="answer", sdp=await ann.page.evaluate(ANSWER))
-    await ann.until("() => call.state === 'connecting'")
-    await ann.page.evaluate("() => { window.sent = call.send('a note').catch(({reason}) => reason); }")
-    await backend.until(lambda: len(frames(backend, "WEBRTC_OFFER")) == 2)
-    again = json.loads(frames(backend, "WEBRTC_OFFER")[1])
-    refusal = reply(again, None, code=1000, msg="no", reason="NO_VOICE_PERMISSION")
-    await backend.sessions["ann"].send(refusal)
-    await backend.until(lambda: frames(backend, "WEBRTC_INFO"))
-    (wish,) = frames(backend, "WEBRTC_INFO")
-    assert json.loads(wish)["data"]["data"] == {
-        "channel": True,
-        "call": await ann.page.evaluate("() => call.id"),
-    }
-    await ann.page.clock.fast_forward(10_000)
-    assert await ann.page.evaluate("() => sent") == "NO_VOICE_PERMISSION"
-    assert await ann.page.evaluate("() => [call.state, call.error.reason]") == [
-        "connecting",
-        "NO_VOICE_PERMISSION",
-    ]
 
 
 async def test_a_voice_is_shown_in_the_session_after_one_that_is_lost(

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import tomllib
 import venv
 from importlib.metadata import distribution
@@ -77,3 +78,35 @@ def test_it_calls_with_no_more_than_these(people: People, tmp_path: Path) -> Non
     calling = Process([python, program, url, *tokens], tmp_path / "log", environ={}, folder=tmp_path)
     assert calling.wait() == 0, calling.output
     assert set(json.loads(calling.output)) <= {"msgspec", "tieline", "websockets"}
+
+
+def busy_bot(folder: Path, *words: str) -> Process:
+    """Run the bot of docs/python-client.md as it stands there, in an environment of its own."""
+    page = (ROOT / "docs/python-client.md").read_text()
+    first = re.search(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    assert first is not None
+    bot = folder / "busy.py"
+    bot.write_text(first[1])
+    return Process([alone(folder / "venv"), "-u", bot, *words], folder / "log", environ={}, folder=folder)
+
+
+@pytest.mark.parametrize("system", ["one"], indirect=True)
+def test_ctrl_c_ends_the_bot_of_the_page_without_a_word(people: People, tmp_path: Path) -> None:
+    bot = busy_bot(tmp_path, f"ws://127.0.0.1:{people.ports[0]}/ws", token(new_id("bot")))
+    bot.until_ready(lambda: "Member(" in bot.output)
+    said = bot.output
+    bot.send_signal(signal.SIGINT)
+    assert bot.wait() == 0, bot.output
+    assert bot.output == said
+
+
+@pytest.mark.parametrize(
+    ("words", "says"), [((), "usage: busy.py URL TOKEN"), (("ws://127.0.0.1:1/ws", "t"), "127.0.0.1:1")]
+)
+def test_the_bot_of_the_page_says_in_a_line_what_is_wrong(
+    tmp_path: Path, words: tuple[str, ...], says: str
+) -> None:
+    bot = busy_bot(tmp_path, *words)
+    assert bot.wait() == 1, bot.output
+    (line,) = bot.output.splitlines()
+    assert says in line

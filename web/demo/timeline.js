@@ -62,7 +62,7 @@ function shown(ms) {
 function about(cmd, data) {
   if (cmd === 'WEBRTC_HANGUP') return data?.reason ?? '';
   if (cmd === 'WEBRTC_INFO') {
-    const asks = data?.hears === false ? 'other path' : data?.channel ? 'channel' : '';
+    const asks = data?.hears === false ? 'other path' : data?.channel ? 'channel' : data?.tracks ? 'an offer' : '';
     return data?.ringing ? 'ringing' : { true: 'muted', false: 'not muted' }[data?.muted] ?? asks;
   }
   if (cmd !== 'WEBRTC_ICE_CANDIDATE') return `${Math.round((data?.sdp?.length ?? 0) / 102.4) / 10} kB`;

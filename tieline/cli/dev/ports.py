@@ -12,6 +12,9 @@ HIGHEST: Final = 65_535
 _LOWEST: Final = 10_000
 """Below are the ports that well-known services are configured to."""
 
+REFUSED_BY_BROWSERS: Final = 10_080
+"""The one from there on that no browser opens (WHATWG Fetch, *port blocking*)."""
+
 _OUTGOING: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _OUTGOING_ELSEWHERE: Final = (32_768, 60_999)
 
@@ -37,7 +40,7 @@ def check_free(host: str, port: int) -> None:
 
 @contextmanager
 def hold_ports(count: int, host: str, but: Iterable[int] = ()) -> Iterator[list[int]]:
-    """Reserve `count` free ports on `host` while the block runs, none of them in `but`.
+    """Reserve `count` free ports on `host` while the block runs, none of them in `but` or closed to browsers.
 
     They are likely to stay free while a process restarts: they lie outside the range from which the system
     serves outgoing connections, and no other call gives them out, here or in another process, whether or not
@@ -47,7 +50,7 @@ def hold_ports(count: int, host: str, but: Iterable[int] = ()) -> Iterator[list[
         PortTaken: there are not so many.
     """
     first, last = _outgoing()
-    excluded = frozenset(but)
+    excluded = frozenset((*but, REFUSED_BY_BROWSERS))
     candidates = [
         port for port in range(_LOWEST, HIGHEST + 1) if not first <= port <= last and port not in excluded
     ]

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tieline.cli.dev.ports import HIGHEST, PortTaken, check_free, hold_ports, reachable
+from tieline.cli.dev.ports import HIGHEST, REFUSED_BY_BROWSERS, PortTaken, check_free, hold_ports, reachable
 
 LOOPBACK = "127.0.0.1"
 
@@ -33,6 +33,12 @@ def test_ports_that_are_spoken_for_are_left_out() -> None:
     spoken_for = range(1, HIGHEST - 5)
     with hold_ports(3, LOOPBACK, but=spoken_for) as ports:
         assert set(ports).isdisjoint(spoken_for)
+
+
+def test_no_port_is_given_out_that_browsers_refuse() -> None:
+    others = [port for port in range(1, HIGHEST + 1) if port != REFUSED_BY_BROWSERS]
+    with pytest.raises(PortTaken), hold_ports(1, LOOPBACK, but=others):
+        pytest.fail("found")
 
 
 def test_too_many_ports_are_refused() -> None:
