@@ -5,7 +5,14 @@ from typing import Annotated
 import msgspec
 
 from api.callers import BadEntry, Keys, read_keys
-from tieline.runtime.settings import Password, Port, ProcessSettings, SettingsError, SigningSecret
+from tieline.runtime.settings import (
+    NotNegative,
+    Password,
+    Port,
+    ProcessSettings,
+    SettingsError,
+    SigningSecret,
+)
 from tieline.tokens import MadeFor
 
 
@@ -33,12 +40,15 @@ class ApiSettings(ProcessSettings, frozen=True, kw_only=True):
     jwt_issuer: str = ""
     jwt_type: str = ""
     """What gateways demand of those tokens, the first of each list (see `GatewaySettings`)."""
+    token_max_life: NotNegative = 0
+    """For how many seconds such a token is good at most, as gateways have it; 0: any time."""
 
     @property
     def made_for(self) -> MadeFor:
         """What gateways demand of the admission tokens that are minted."""
         demanded = self.jwt_audience, self.jwt_issuer, self.jwt_type
-        return MadeFor(*(text.split(",")[0].strip() for text in demanded))
+        audience, issuer, kind = (text.split(",")[0].strip() for text in demanded)
+        return MadeFor(audience, issuer, kind, self.token_max_life)
 
 
 def keys_of(settings: ApiSettings) -> Keys:

@@ -14,16 +14,23 @@ from tieline.wire.ids import ID_RULE, is_valid_id
 from tieline.wire.several import several
 
 SECRET_VARIABLE: Final = "TIELINE_JWT_SECRET"  # noqa: S105  # the name of the variable, not a secret
+MAX_LIFE_VARIABLE: Final = "TIELINE_TOKEN_MAX_LIFE"
 DEFAULT_TTL_S: Final = 3600.0
 EVERY_ROOM: Final = "*"
 
 
 class MadeFor(NamedTuple):
-    """What gateways may demand of a token beside its signature; empty: the token does not say."""
+    """What gateways may demand of a token beside its signature; empty, or 0: the token does not care."""
 
     audience: str = ""
     issuer: str = ""
     type: str = ""
+    max_life_s: float = 0
+    """For how long a token may be good."""
+
+    def life_s(self, wanted_s: float) -> int:
+        """For how long a token is good that is wanted for so long, in whole seconds."""
+        return int(min(wanted_s, self.max_life_s or wanted_s))
 
     @property
     def claims(self) -> dict[str, object]:
@@ -41,7 +48,14 @@ ANYBODY: Final = MadeFor()
 
 def made_for(environ: Mapping[str, str]) -> MadeFor:
     """Read what the gateways of the same environment demand: the first of each list."""
-    return MadeFor(*(environ.get(f"TIELINE_JWT_{name}", "").split(",")[0].strip() for name in _DEMANDED))
+    audience, issuer, kind = (
+        environ.get(f"TIELINE_JWT_{name}", "").split(",")[0].strip() for name in _DEMANDED
+    )
+    try:
+        max_life_s = float(environ.get(MAX_LIFE_VARIABLE) or 0)
+    except ValueError:  # a gateway says so, and does not start
+        max_life_s = 0
+    return MadeFor(audience, issuer, kind, max_life_s)
 
 
 _DEMANDED: Final = ("AUDIENCE", "ISSUER", "TYPE")
@@ -58,6 +72,7 @@ def make_token(
 ) -> str:
     """Sign a token (HS256) for `user`, valid from now for `ttl_s` seconds; a negative `ttl_s`: expired.
 
+    It is valid for a shorter time where gateways demand that (`made_for`).
     `rooms` may be joined by the user (only "*": all of them), `join` are joined at connect, both lists; and
     without `voice` the user may not send an offer.
 
@@ -76,7 +91,7 @@ def make_token(
     claims: dict[str, object] = {
         "sub": user,
         "iat": now,
-        "exp": now + int(ttl_s),
+        "exp": now + made_for.life_s(ttl_s),
         "rooms": EVERY_ROOM if list(rooms) == [EVERY_ROOM] else list(rooms),
         **made_for.claims,
     }

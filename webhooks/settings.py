@@ -6,6 +6,7 @@ import msgspec
 
 from tieline.runtime.settings import ProcessSettings, Seconds, SettingsError, SigningSecret
 from tieline.wire import cloud_events
+from tieline.wire.signatures import problem_of_secret
 from tieline.wire.webhooks import SETTINGS, Endpoint, problem_of_url
 
 
@@ -58,5 +59,11 @@ def endpoint_of(settings: WebhookSettings) -> Endpoint | None:
         if not any(Endpoint(SETTINGS, "", (), (kind,)).wants(each) for each in cloud_events.KINDS):
             known = ", ".join(cloud_events.KINDS)
             raise SettingsError(f"TIELINE_WEBHOOK_EVENTS: there are no events {kind!r}; there are {known}")
-    secrets = (settings.webhook_secret, settings.webhook_secret_previous)
-    return Endpoint(SETTINGS, settings.webhook_url, tuple(filter(None, secrets)), kinds)
+    secrets = {
+        "TIELINE_WEBHOOK_SECRET": settings.webhook_secret,
+        "TIELINE_WEBHOOK_SECRET_PREVIOUS": settings.webhook_secret_previous,
+    }
+    for variable, secret in secrets.items():
+        if (problem := problem_of_secret(secret)) is not None:
+            raise SettingsError(f"{variable}: {problem}")
+    return Endpoint(SETTINGS, settings.webhook_url, tuple(filter(None, secrets.values())), kinds)

@@ -23,7 +23,10 @@ def token_routes(secret: str, made_for: MadeFor) -> list[ControllerRouterHandler
         operation_id="mintToken",
         tags=["tokens"],
         summary="Mint a token",
-        description="Makes a token that admits a user to any gateway.",
+        description=(
+            "Makes a token that admits a user to any gateway, for `seconds`, or for as long as gateways let"
+            " one live (`TIELINE_TOKEN_MAX_LIFE`) if that is less: `expiresAt` says until when."
+        ),
         opt=demands("tokens:write"),
         responses=problems(501),
         raises=[],
@@ -36,6 +39,6 @@ def token_routes(secret: str, made_for: MadeFor) -> list[ControllerRouterHandler
             token = make_token(secret, data.user, data.rooms, data.seconds, data.voice, data.join, made_for)
         except ValueError as problem:
             raise Refusal(400, "BAD_ID", str(problem)) from None
-        return Token(token=token, expires_at=(int(time.time()) + data.seconds) * 1000)
+        return Token(token=token, expires_at=(int(time.time()) + made_for.life_s(data.seconds)) * 1000)
 
     return [mint]

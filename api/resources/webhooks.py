@@ -20,6 +20,7 @@ from tieline.api.bodies import FieldProblem, Webhook, WebhookOrder, Webhooks
 from tieline.event_stream import NoStream
 from tieline.webhook_bucket import Conflict, Record, Unavailable
 from tieline.wire import cloud_events, webhooks
+from tieline.wire.signatures import problem_of_secret
 from tieline.wire.webhooks import MOST_ENDPOINTS, SETTINGS, Endpoint, EndpointId, Keys, problem_of_url
 
 TAGS: Final = ["webhooks"]
@@ -169,6 +170,9 @@ def _endpoint(order: WebhookOrder, name: EndpointId, *, may_be_private: bool) ->
     problem = problem_of_url(order.url, may_be_private=may_be_private)
     if problem is not None:
         raise _bad("url", problem)
+    for secret in order.secrets:
+        if (problem := problem_of_secret(secret)) is not None:
+            raise _bad("secrets", problem)
     for kind in order.events:
         if not any(Endpoint(name, "", (), (kind,)).wants(known) for known in cloud_events.KINDS):
             raise _bad("events", f"there are no events {kind!r}; there are {', '.join(cloud_events.KINDS)}")

@@ -97,3 +97,13 @@ def test_a_token_says_whom_it_was_made_for_if_gateways_want_to_know() -> None:
     assert (claims["aud"], claims["iss"]) == ("calls", "us")
     assert jwt.get_unverified_header(token) == {"alg": "HS256", "typ": "at+jwt"}
     assert jwt.get_unverified_header(make_token(SECRET, "alice", ["demo"]))["typ"] == "JWT"
+
+
+@pytest.mark.parametrize(
+    ("setting", "wanted_s", "life_s"), [("60", 3600, 60), ("60", 5, 5), ("0", 9, 9), ("", 9, 9), ("a", 9, 9)]
+)
+def test_no_token_is_made_that_its_own_gateways_refuse(setting: str, wanted_s: float, life_s: int) -> None:
+    wanted = made_for({"TIELINE_TOKEN_MAX_LIFE": setting})
+    token = make_token(SECRET, "alice", ["demo"], wanted_s, made_for=wanted)
+    claims = jwt.decode(token, SECRET, algorithms=["HS256"])
+    assert claims["exp"] - claims["iat"] == life_s

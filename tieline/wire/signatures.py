@@ -31,6 +31,21 @@ def key_of(secret: str) -> bytes:
     return secret.encode()
 
 
+def problem_of_secret(secret: str) -> str | None:
+    """Say why receivers could not know what is signed by a secret; None: they can.
+
+    Libraries refuse a secret that only looks like one in base64, and none of them takes its text for the key.
+    """
+    encoded = secret.removeprefix(PREFIX)
+    if encoded == secret:
+        return None
+    try:
+        key = base64.b64decode(encoded, validate=True)
+    except ValueError:
+        key = b""
+    return None if key else f"behind {PREFIX} stands base64, and here is none"
+
+
 def signature(secret: str, name: str, timestamp: int, body: bytes) -> str:
     """Sign one delivery by one secret."""
     signed = b"%b.%d.%b" % (name.encode(), timestamp, body)

@@ -32,8 +32,8 @@ def test_an_entry_that_cannot_be_used_is_named() -> None:
 
 
 def test_minted_tokens_say_the_first_of_what_gateways_demand() -> None:
-    found = settings(JWT_AUDIENCE="one, two", JWT_ISSUER="me").made_for
-    assert found == MadeFor("one", "me", "")
+    found = settings(JWT_AUDIENCE="one, two", JWT_ISSUER="me", TOKEN_MAX_LIFE="60").made_for
+    assert found == MadeFor("one", "me", "", 60)
 
 
 @pytest.mark.parametrize("name", ["API_TOKEN_SECRET", "API_TOKEN_SECRET_PREVIOUS"])

@@ -28,6 +28,8 @@ def test_an_endpoint_has_both_secrets_and_its_kinds() -> None:
         ({"TIELINE_WEBHOOK_URL": "ftp://backend.example"}, "TIELINE_WEBHOOK_URL"),
         ({"TIELINE_WEBHOOK_URL": "http://backend.example"}, "TIELINE_WEBHOOK_PRIVATE"),
         ({"TIELINE_WEBHOOK_SECRET": ""}, "TIELINE_WEBHOOK_SECRET"),
+        ({"TIELINE_WEBHOOK_SECRET": "whsec_" + SECRET}, "TIELINE_WEBHOOK_SECRET: behind whsec_"),
+        ({"TIELINE_WEBHOOK_SECRET_PREVIOUS": "whsec_"}, "TIELINE_WEBHOOK_SECRET_PREVIOUS: behind whsec_"),
         ({"TIELINE_WEBHOOK_EVENTS": "call.began"}, "call.offered"),
     ],
 )

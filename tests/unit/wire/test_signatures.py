@@ -2,7 +2,7 @@
 
 import pytest
 
-from tieline.wire.signatures import headers_of, key_of, name_of, signature
+from tieline.wire.signatures import headers_of, key_of, name_of, problem_of_secret, signature
 
 # The example of the specification's own reference implementations.
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -16,6 +16,14 @@ def test_a_delivery_is_signed_as_the_standard_says() -> None:
 def test_a_secret_that_is_no_base64_is_the_text_that_it_is() -> None:
     assert key_of("a plain secret") == b"a plain secret"
     assert key_of("whsec_not base64!") == b"whsec_not base64!"
+
+
+def test_a_secret_that_only_looks_like_base64_is_known() -> None:
+    problem = "behind whsec_ stands base64, and here is none"
+    for secret in ("whsec_", "whsec_not base64!", "whsec_abcde", SECRET + "\n"):
+        assert problem_of_secret(secret) == problem
+    for secret in (SECRET, "a plain secret", "not whsec_ alone"):
+        assert problem_of_secret(secret) is None
 
 
 def test_two_secrets_make_two_signatures() -> None:

@@ -23,6 +23,10 @@ _ADVICE: Final[Mapping[int, str]] = {
     HTTPStatus.FORBIDDEN: f"give the key of {API_KEY_VARIABLE} that scope, in TIELINE_API_KEYS of the API",
 }
 
+_NO_SUCH_PATH: Final = "NOT_FOUND"
+"""The reason of the API for a path that it does not have, as `/v1/v1/rooms` is one."""
+
+_ADVICE_ON_PATHS: Final = f"is {API_URL_VARIABLE} the API's address, without `/v1` and what follows?"
 
 connect: Callable[[str, str], Backend] = Backend
 """What makes the client, of the API's address and a key."""
@@ -45,7 +49,7 @@ def ask(command: str, do: Callable[[Backend], Awaitable[None]]) -> int:
         asyncio.run(asked())
     except Refused as refused:
         problem = refused.problem
-        advice = _ADVICE.get(problem.status, "")
+        advice = _ADVICE_ON_PATHS if problem.reason == _NO_SUCH_PATH else _ADVICE.get(problem.status, "")
         return fail(command, f"{problem.detail} ({problem.reason})" + (f"; {advice}" if advice else ""))
     except Unavailable as problem:
         return fail(command, f"no answer: {problem}; is {API_URL_VARIABLE} the address of an API that runs?")

@@ -22,13 +22,19 @@ _OF_LIMITS: Final = {
 }
 
 
+_NOT_TRUSTED: Final = "CERTIFICATE_VERIFY_FAILED"
+_ON_CERTIFICATES: Final = "SSL_CERT_FILE names a file with the certificates to trust, as PEM"
+
+
 def explained(problem: Exception, attempted: str = "") -> str:
     """Return the text of a problem, with advice where the usual cause is known.
 
     `attempted` is what the sentence has said before: an address that is in it is not repeated.
     """
-    if isinstance(problem, Unreachable) and problem.where and problem.where in attempted:
-        return f"no gateway there: {problem.why}"
+    if isinstance(problem, Unreachable):
+        is_said = problem.where and problem.where in attempted
+        said = f"no gateway there: {problem.why}" if is_said else str(problem)
+        return f"{said}; {_ON_CERTIFICATES}" if _NOT_TRUSTED in problem.why else said
     if not isinstance(problem, Denied):
         return str(problem)
     advice = _OF_LIMITS.get(problem.limit) or _ADVICE.get(problem.reason)

@@ -29,6 +29,7 @@ KINDS: Final = (NATS, GATEWAY, ROUTER, PRESENCE, API, WEBHOOKS)
 
 API_KEYS_VARIABLE: Final = "TIELINE_API_KEYS"
 WEBHOOK_SECRET_VARIABLE: Final = "TIELINE_WEBHOOK_SECRET"  # noqa: S105  # the name of the variable
+PRIVATE_VARIABLE: Final = "TIELINE_WEBHOOK_PRIVATE"
 DEV_KEY: Final = "dev"
 """What the key that is made up is called."""
 
@@ -173,12 +174,14 @@ def plan(size: Size, environ: Mapping[str, str], storage: Path, held: ExitStack)
         add(PRESENCE, {**one, **tokens})
     for _ in range(size.routers):
         add(ROUTER, {})
+    # Backends that are written beside it are on this machine. The API and the workers have to agree.
+    private = {PRIVATE_VARIABLE: environ.get(PRIVATE_VARIABLE) or "1"}
     for _ in range(workers):
         to = {
+            **private,
             "TIELINE_WEBHOOK_URL": size.webhook_url,
             WEBHOOK_SECRET_VARIABLE: webhook_secret,
             WEBHOOK_SECRET_VARIABLE + FILE_SUFFIX: "",
-            "TIELINE_WEBHOOK_PRIVATE": environ.get("TIELINE_WEBHOOK_PRIVATE") or "1",
             "TIELINE_REPLICAS": "1",
             "TIELINE_STORAGE": "file",
         }
@@ -189,7 +192,7 @@ def plan(size: Size, environ: Mapping[str, str], storage: Path, held: ExitStack)
         API_KEYS_VARIABLE + FILE_SUFFIX: "",
     }
     for port in api_ports:
-        add(API, {**tokens, **keys, "TIELINE_API_HOST": api_host, "TIELINE_API_PORT": str(port)})
+        add(API, {**tokens, **keys, **private, "TIELINE_API_HOST": api_host, "TIELINE_API_PORT": str(port)})
     # The page of one gateway may connect to every other one, too.
     tls = "s" if environ.get("TIELINE_TLS_CERT") else ""
     own = [f"http{tls}://{host}:{port}" for host in (LOOPBACK, "localhost") for port in gateway_ports]

@@ -14,9 +14,9 @@ from api.settings import ApiSettings
 from gateway.settings import GatewaySettings
 from presence.settings import PresenceSettings
 from tieline.api.variables import API_KEY_VARIABLE, API_URL_VARIABLE
-from tieline.cli.dev.local_system import API, GATEWAY, KINDS, NATS, LocalSystem
+from tieline.cli.dev.local_system import API, GATEWAY, KINDS, NATS, WEBHOOK_SECRET_VARIABLE, LocalSystem
 from tieline.cli.secret import doubts, find_secret
-from tieline.runtime.settings import misspelt
+from tieline.runtime.settings import misspelt, value_or_file
 from tieline.tokens import SECRET_VARIABLE, made_for, make_token
 from webhooks.settings import WebhookSettings
 
@@ -40,6 +40,8 @@ def greeting(system: LocalSystem, took_s: float, pids: Pids, log: Path, environ:
         for url, pid in zip(urls, pids[kind], strict=True)
     ]
     wanted = made_for(environ)
+    life_s = wanted.life_s(READY_MADE_TTL_S)
+    lasts = "a day" if life_s == READY_MADE_TTL_S else f"{life_s} s"
     ready_made = {
         user: make_token(system.secret, user, [ROOM], READY_MADE_TTL_S, made_for=wanted) for user in USERS
     }
@@ -56,7 +58,7 @@ def greeting(system: LocalSystem, took_s: float, pids: Pids, log: Path, environ:
             "ops endpoints (/metrics, /healthz, /readyz; of gateways /heaviest):",
             *(f"  {line}" for line in ops),
             f"who costs most: {own} top {' '.join(system.ops_urls[GATEWAY])}",
-            f"tokens for the room {ROOM}, for a day:",
+            f"tokens for the room {ROOM}, for {lasts}:",
             *(f"  {line}" for line in tokens),
             f"more tokens: {secret}{own} token USER --room ROOM",
             f"a bot to call: {secret}{own} call --url {system.urls(GATEWAY)[0]} --answer --room {ROOM}",
@@ -64,7 +66,7 @@ def greeting(system: LocalSystem, took_s: float, pids: Pids, log: Path, environ:
             *((WITHOUT_LIMITS,) if environ.get("TIELINE_LIMITS") == "off" else ()),
             *(f"{name} is no setting: perhaps {meant}" for name, meant in sorted(unknown.items())),
             *_api(system, pids, own),
-            *((f"webhooks  signed with {system.webhook_secret}",) if system.webhook_secret else ()),
+            *_webhooks(system, environ),
             *_processes(system, GATEWAY, pids),
             *(f"demo      {url}" for url in system.demo_urls),
             f"logs      {log}",
@@ -82,6 +84,13 @@ def _api(system: LocalSystem, pids: Pids, own: str) -> Iterator[str]:
     yield f"API key   {system.api_key}"
     given = f"{API_URL_VARIABLE}={system.api_urls[0]} {API_KEY_VARIABLE}={system.api_key}"
     yield f"who is there: {given} {own} rooms"
+
+
+def _webhooks(system: LocalSystem, environ: Mapping[str, str]) -> Iterator[str]:
+    """Say what signs what webhooks tell; the secret itself if nobody knows it yet."""
+    if system.webhook_secret:
+        is_given = value_or_file(WEBHOOK_SECRET_VARIABLE, environ) == system.webhook_secret
+        yield f"webhooks  signed with {WEBHOOK_SECRET_VARIABLE if is_given else system.webhook_secret}"
 
 
 def restarted(system: LocalSystem, before: Pids, now: Pids) -> str:

@@ -22,6 +22,14 @@ async def test_a_minted_token_says_what_was_asked_for() -> None:
     assert answer.json()["expiresAt"] == claims["exp"] * 1000
 
 
+async def test_a_minted_token_lives_no_longer_than_gateways_let_it() -> None:
+    async with client_of(token_routes(SECRET, MadeFor(max_life_s=60))) as client:
+        answer = await client.post("/v1/tokens", headers=WITH_KEY, json={"user": "alice", "seconds": 61})
+    claims = jwt.decode(answer.json()["token"], SECRET, algorithms=["HS256"])
+    assert claims["exp"] - claims["iat"] == 60
+    assert answer.json()["expiresAt"] == claims["exp"] * 1000
+
+
 @pytest.mark.parametrize("order", [{"user": " "}, {"user": "a", "rooms": ["\u200b"]}, {"user": "a" * 129}])
 async def test_an_id_that_is_none_is_refused(order: dict[str, object]) -> None:
     async with client_of(token_routes(SECRET, ANYBODY)) as client:

@@ -128,6 +128,7 @@ async def test_the_same_again_writes_nothing() -> None:
         ("orders", {"url": "http://backend.example"}, "url"),
         ("orders", {"url": "nonsense"}, "url"),
         ("orders", {"events": ["call.began"]}, "events"),
+        ("orders", {"secrets": [SECRET, "whsec_" + SECRET]}, "secrets"),
         ("settings", {}, "webhook"),
     ],
 )

@@ -125,6 +125,15 @@ def test_a_refusal_says_why_and_what_to_do(
     assert advice in capsys.readouterr().err
 
 
+def test_an_address_with_the_path_of_an_operation_is_known(
+    api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api.status = 404
+    api.answer = {"title": "Not Found", "status": 404, "detail": "Not Found", "reason": "NOT_FOUND"}
+    assert run("rooms") == 1
+    assert "is TIELINE_API_URL the API's address, without `/v1` and what follows?" in capsys.readouterr().err
+
+
 def test_no_answer_is_said_with_the_address(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
     api.status = 503
     assert run("close", "hall") == 1

@@ -47,6 +47,14 @@ def test_advice_follows_a_refusal_whose_usual_cause_is_known(problem: Exception,
     assert explained(problem) == text
 
 
+def test_there_is_advice_on_a_certificate_that_is_not_trusted() -> None:
+    why = "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate"
+    problem = Unreachable(f"no gateway at wss://a/ws: {why}", "wss://a/ws", why)
+    advice = "SSL_CERT_FILE names a file with the certificates to trust, as PEM"
+    assert explained(problem) == f"no gateway at wss://a/ws: {why}; {advice}"
+    assert explained(problem, "connect to wss://a/ws") == f"no gateway there: {why}; {advice}"
+
+
 def test_an_address_that_was_said_is_not_said_again() -> None:
     problem = Unreachable("no gateway at ws://a/ws: Connection refused", "ws://a/ws", "Connection refused")
     assert explained(problem, "connect to ws://a/ws") == "no gateway there: Connection refused"

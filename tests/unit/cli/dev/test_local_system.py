@@ -108,3 +108,15 @@ def test_a_secret_of_ones_own_signs_for_the_webhook(tmp_path: Path) -> None:
 
 def test_without_a_webhook_no_worker_runs(tmp_path: Path) -> None:
     assert WEBHOOKS not in {spec.kind for spec in planned(tmp_path, {}).specs}
+
+
+@pytest.mark.parametrize(("environ", "is_private"), [({}, True), ({"TIELINE_WEBHOOK_PRIVATE": "0"}, False)])
+def test_the_api_takes_the_webhooks_that_the_worker_tells(
+    environ: Mapping[str, str], is_private: bool, tmp_path: Path
+) -> None:
+    with ExitStack() as held:
+        size = Size(1, 1, 1, 0, apis=1, webhook_url="http://localhost:3000/hooks")
+        system = plan(size, environ, tmp_path / "jetstream", held)
+    specs = {spec.kind: spec.environ for spec in system.specs}
+    assert read_settings(ApiSettings, specs[API]).webhook_private is is_private
+    assert read_settings(WebhookSettings, specs[WEBHOOKS]).webhook_private is is_private

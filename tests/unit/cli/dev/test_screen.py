@@ -122,3 +122,24 @@ def test_it_is_said_where_a_backend_asks_and_how_to_look() -> None:
     (line,) = (line for line in text if line.startswith("who is there: "))
     assert "TIELINE_API_URL=http://127.0.0.1:6 TIELINE_API_KEY=a key " in line
     assert not any("API" in line for line in lines())
+
+
+def test_the_tokens_that_are_printed_are_let_in() -> None:
+    printed = lines(environ={"TIELINE_TOKEN_MAX_LIFE": "3600"})
+    (heading,) = (nth for nth, line in enumerate(printed) if line.startswith("tokens for"))
+    assert printed[heading] == "tokens for the room demo, for 3600 s:"
+    claims = jwt.decode(printed[heading + 1].split()[1], SECRET, algorithms=["HS256"])
+    assert claims["exp"] - claims["iat"] == 3600
+    assert "tokens for the room demo, for a day:" in lines()
+
+
+def test_a_secret_for_webhooks_is_shown_only_if_it_was_made_up(tmp_path: Path) -> None:
+    system = SYSTEM._replace(webhook_secret="whsec_bWFkZSB1cA==")
+    file = tmp_path / "secret"
+    file.write_text(system.webhook_secret)
+    assert "webhooks  signed with whsec_bWFkZSB1cA==" in lines(system)
+    for given in (
+        {"TIELINE_WEBHOOK_SECRET": system.webhook_secret},
+        {"TIELINE_WEBHOOK_SECRET_FILE": str(file)},
+    ):
+        assert "webhooks  signed with TIELINE_WEBHOOK_SECRET" in lines(system, given)
