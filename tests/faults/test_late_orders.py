@@ -72,7 +72,7 @@ async def test_who_is_removed_stays_out_whoever_goes_on_adding_it(system: System
     users = [f"user-{number}" for number in range(USERS)]
     async with People(system) as people, backend_of(system) as backend:
         for user in users[:PRESENT]:
-            await people.connect(user, "lobby")
+            await people.connect(user)
         for number in range(ROUNDS):
             room, slow = f"room-{number}", system.all("presence")[number % 2]
             adding = [asyncio.create_task(given_up(system, room, user)) for user in users]
