@@ -85,10 +85,10 @@ class Overview:
 
     async def room(self, ask: LookAtRoom) -> PresenceReply:
         """List a page of a room's members."""
-        entries, keys = await both(
-            self._rosters.read(ask.room, {}), self._store.keys(Keys.given_in(ask.room))
+        entries, found = await both(
+            self._rosters.read(ask.room, {}), self._records.read_after({}, Keys.given_in(ask.room))
         )
-        given = {room_and_user(key)[1] for key in keys}
+        given = {room_and_user(key)[1] for key, index in found.items() if index.value}
         there = (await self._rosters.members(ask.room, entries, {})).members
         members = {
             one.user_id: MemberSeen(one.user_id, one.status, one.voice, one.joined_at, one.user_id in given)
