@@ -88,7 +88,7 @@ async def test_an_older_order_changes_nothing_and_leaves_no_index() -> None:
     assert process.store.contents()[Keys.given(HALL, ALICE)] == str(FIRST + 2).encode()
 
 
-async def test_an_older_order_keeps_the_index_of_a_later_one_that_is_under_way() -> None:
+async def test_an_older_order_keeps_the_index_of_a_later_one() -> None:
     process = PresenceProcess()
     decided = standings(process)
     await process.store.write(Keys.given(HALL, ALICE), str(FIRST + 9).encode(), 0)
@@ -105,7 +105,7 @@ async def test_an_index_that_names_no_order_is_older_than_all() -> None:
     assert Keys.given(HALL, ALICE) not in process.store.contents()
 
 
-async def test_what_an_order_has_given_is_taken_back_unless_a_later_one_has_come() -> None:
+async def test_what_is_given_is_taken_back_if_none_has_come_later() -> None:
     process = PresenceProcess()
     decided = standings(process)
     await decided.take(ALICE, HALL, 30.0, FIRST)

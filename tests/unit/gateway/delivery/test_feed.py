@@ -397,7 +397,7 @@ def stored(cmd: str, name: str, call: str) -> bytes:
     return mail(signal(cmd, name), block({"Tieline-Call": call}))
 
 
-def test_an_offer_that_is_stored_after_the_end_of_its_call_is_not_delivered() -> None:
+def test_an_offer_stored_after_the_end_of_its_call_stays_away() -> None:
     listener, late = Listener(), metrics.DELIVERED_LATE.count
     listener.push("end", 2, 0, CALL, signal("WEBRTC_HANGUP", "end"))
     listener.push("offer", 3, 2, CALL, signal("WEBRTC_OFFER", "offer"))
@@ -418,7 +418,7 @@ def test_an_offer_that_is_late_is_not_read_either() -> None:
     assert listener.harness.names() == ["end", "another", "its end", "last"]
 
 
-def test_an_offer_that_was_kept_back_is_late_after_an_end_that_is_read() -> None:
+def test_an_offer_kept_back_is_late_after_an_end_that_is_read() -> None:
     listener = Listener()
     listener.push("offer", 4, 3, CALL, signal("WEBRTC_OFFER", "offer"))
     assert listener.gaps == 1
@@ -426,7 +426,7 @@ def test_an_offer_that_was_kept_back_is_late_after_an_end_that_is_read() -> None
     assert listener.harness.names() == ["end"]
 
 
-def test_whoever_comes_back_is_not_rung_for_a_call_of_which_it_had_the_end() -> None:
+def test_who_comes_back_is_not_rung_for_a_call_that_has_ended() -> None:
     listener = Listener(connected())
     late = stored("WEBRTC_OFFER", "offer", CALL)
     listener.feed.release(Missed([], [late], 3, (3,), over=(CALL,)))
