@@ -91,9 +91,12 @@ class FakeStore:
     async def read_dated(self, *keys: str) -> Dated:
         """See `DatedStore.read_dated`."""
         found = await self.read(*keys)
+        if self.partitions == ONE:
+            return Dated(found, self._revisions.last())
         places = {key: self.partitions.of_key(key) for key in keys}
-        each = {key: self._revisions.last(at) for key, at in places.items() if at is not None}
-        return Dated(found, self._revisions.last(), each)
+        return Dated(
+            found, 0, {key: self._revisions.last(at) for key, at in places.items() if at is not None}
+        )
 
     async def read_now(self, *keys: str) -> dict[str, Record]:
         """See `CurrentStore.read_now`."""
