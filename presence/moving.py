@@ -20,8 +20,10 @@ from tieline.wire import jetstream, jetstream_answers
 from tieline.wire.partitions import number_in
 from tieline.wire.subjects import Subjects
 
-DECIDED: Final = ("standing", "given", "once")
-"""The kinds of keys of what backends have decided: about users, by rooms, and how orders were answered."""
+DECIDED: Final = ("standing", "given", "once", "closing", "number")
+"""The kinds of keys of what backends have decided: about users, by rooms, how orders were answered, which
+rooms were closed, and the last number of an order. While a room is being closed it has a timer, too, which is
+none of these."""
 
 
 class StillStored(Exception):

@@ -1,8 +1,8 @@
 """Tell the backend who is where: one user, a room's members, all rooms, and how much there is.
 
-What is told of one user is the leader's word, so that a backend sees what it has just changed. Lists may lag
-a moment behind. All there is is counted by its keys, of which some have been removed half a minute ago, and
-some were left behind by a process that died (`presence.rules.room`).
+What is told of one user is the leader's word, so that a backend sees what it has just changed, and so is who
+is given a room. Other lists may lag a moment behind. All there is is counted by its keys, of which some have
+been removed half a minute ago, and some were left behind by a process that died (`presence.rules.room`).
 """
 
 from collections import Counter
@@ -86,7 +86,7 @@ class Overview:
     async def room(self, ask: LookAtRoom) -> PresenceReply:
         """List a page of a room's members."""
         entries, found = await both(
-            self._rosters.read(ask.room, {}), self._records.read_after({}, Keys.given_in(ask.room))
+            self._rosters.read(ask.room, {}), self._records.read_now(Keys.given_in(ask.room))
         )
         given = {room_and_user(key)[1] for key, index in found.items() if index.value}
         there = (await self._rosters.members(ask.room, entries, {})).members

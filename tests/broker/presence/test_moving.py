@@ -121,6 +121,8 @@ async def test_nothing_is_removed_while_anything_is_stored(
         Keys.standing(UserId("alice")),
         Keys.given(RoomId("hall"), UserId("alice")),
         Keys.once("an order"),
+        Keys.closing(RoomId("hall")),
+        Keys.last_number(),
     ],
 )
 async def test_what_backends_decided_goes_only_for_who_says_so(

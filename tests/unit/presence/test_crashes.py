@@ -13,6 +13,7 @@ import pytest
 
 from presence.call_endings import ENDED_AT_ONCE
 from presence.rules.negotiated import Negotiation, WaitingOffer
+from presence.rules.orders import encode_named, read_named
 from presence.rules.user import User
 from tests.unit.presence.lifetime import Died, Sent
 from tests.unit.presence.presence_process import SUBJECTS, PresenceProcess, in_words
@@ -22,6 +23,7 @@ from tieline.wire.digests import digest
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
 from tieline.wire.internal.backend import AddMember, RemoveMember
 from tieline.wire.internal.codec import decode_close_session
+from tieline.wire.internal.directions import OrderedChange
 from tieline.wire.internal.rooms import JoinRoom, LeaveRoom
 from tieline.wire.internal.sessions import EndSession, KeepLease, OpenSession, Regrant
 from tieline.wire.subjects import Keys
@@ -35,6 +37,9 @@ Act = Callable[[PresenceProcess], Awaitable[object]]
 
 
 WAKE_WINDOW_S: Final = 40.0
+
+NUMBER: Final = (NOW + 30_000) * 1000
+"""Of an order that comes after all that is ordered before, by the clock that orders are numbered by."""
 
 
 async def nobody(process: PresenceProcess) -> None:
@@ -107,6 +112,11 @@ def rings(user: str, to: str, frame: str) -> Act:
 def opens(ask: OpenSession) -> Act:
     """Let somebody connect."""
     return lambda process: process.ask(ask)
+
+
+def orders(order: OrderedChange) -> Act:
+    """Let a backend order something by an API that has had it numbered, and asks again with that number."""
+    return lambda process: process.ask(order)
 
 
 def ends(user: str, number: int = 1, *, resumable: bool = False) -> Act:
@@ -229,7 +239,7 @@ SCENES: Final[dict[str, tuple[Act, Act]]] = {
     "nobody has come": (frank_is_waited_for, a_kept_offer_expires),
     "who is waited for is removed": (
         frank_is_waited_for,
-        lambda process: process.ask(RemoveMember("removed", 60.0, FRANK, HALL)),
+        orders(RemoveMember("removed", 60.0, FRANK, HALL, number=NUMBER)),
     ),
     "a gateway dies": (all_on_one_gateway, a_lease_runs_out),
 }
@@ -283,10 +293,15 @@ def in_the_end(act: Act) -> Act:
 
 
 async def claims_run_out(process: PresenceProcess) -> None:
-    """Let what has died have claimed no change of the backend's any more, though no time passes here."""
+    """Let what has died have claimed no change of the backend's any more, though no time passes here.
+
+    How the change was numbered is known as before.
+    """
     for key, value in process.store.contents().items():
-        if key.startswith("once.") and not msgspec.msgpack.decode(value)[1]:
-            await process.store.put(key, b"", 60.0)
+        named = read_named(value) if key.startswith("once.") else None
+        if named is not None and not named.answer:
+            released = msgspec.structs.replace(named, claimed_until=0)
+            await process.store.put(key, encode_named(released), 60.0)
 
 
 async def dies(act: Awaitable[object]) -> None:
@@ -309,6 +324,17 @@ async def test_whenever_a_process_dies_asking_again_brings_about_the_same(scene:
         assert disturbed.frames - undisturbed.frames == set(), f"told too much, {when}"
         assert undisturbed.frames - disturbed.frames == set(), f"told too little, {when}"
         assert disturbed == undisturbed, when
+
+
+async def test_an_order_asked_for_anew_after_a_death_keeps_its_number() -> None:
+    removes = orders(RemoveMember("removed", 60.0, FRANK, HALL))  # an API numbers it each time it is asked
+    undisturbed, effects = await outcome_of(frank_is_waited_for, removes)
+    first = int(undisturbed.records.pop(Keys.last_number()))
+    is_claimed = 2  # after the first effect it is numbered, and nobody knows yet what has the number
+    for dies_after in range(is_claimed, effects + 1):
+        disturbed, _ = await outcome_of(frank_is_waited_for, removes, removes, dies_after=dies_after)
+        assert int(disturbed.records.pop(Keys.last_number())) > first
+        assert disturbed == undisturbed, f"having died after effect {dies_after} of {effects}"
 
 
 @pytest.mark.parametrize("scene", [name for name in SCENES if "replaces" in name or "older" in name])

@@ -20,8 +20,10 @@ from tieline.wire.internal.backend import (
     Ban,
     CloseRoom,
     EndCall,
+    LookAtRoom,
     MessageRoom,
     RemoveMember,
+    RoomSeen,
 )
 from tieline.wire.internal.directions import PresenceReply
 from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers, RoomMembers
@@ -213,6 +215,17 @@ async def test_who_was_given_a_closed_room_just_before_is_no_member() -> None:
     assert Keys.given(HALL, ALICE) not in first.store.contents()
     opened = await first.open(opening("alice"))
     assert HALL not in opened.rooms
+
+
+async def test_who_was_given_a_room_just_before_is_listed() -> None:
+    first = PresenceProcess()
+    lagging = await behind(first)
+    await first.ask(AddMember("1", 60.0, ALICE, HALL))
+
+    seen = await lagging.ask(LookAtRoom(HALL))
+
+    assert isinstance(seen, RoomSeen)
+    assert [one.user for one in seen.members] == [ALICE]
 
 
 async def test_who_came_just_before_gets_the_message_to_a_room() -> None:

@@ -1,4 +1,8 @@
-"""An order that is carried out after a later one changes nothing, wherever its process stood still."""
+"""An order that is carried out after a later one changes nothing, wherever its process stood still.
+
+Each order stands still at each of its awaits while its opposite is carried out. Of all others, and of where
+Alice may be, a run takes a sample, as `tests.support.examples` has it, and a soak every one.
+"""
 
 import asyncio
 import random
@@ -7,12 +11,15 @@ from typing import Final, NamedTuple
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from presence.once import CLAIM_MS
 from presence.rules import standing as standings
 from presence.rules.closing import read as closing_in
 from presence.rules.orders import OVERTAKEN
 from presence.store import StoreUnavailable
+from tests.support.examples import scaled
 from tests.unit.presence.lifetime import uneven
 from tests.unit.presence.presence_process import PresenceProcess
 from tests.unit.presence.requests import opening
@@ -53,11 +60,42 @@ ABOUT: Final = (("add", "remove", "kick", "close"), ("ban", "unban"), ("silence"
 
 STARTS: Final = ("member", "elsewhere", "away", "offline")
 
+OPPOSITES: Final = (
+    ("elsewhere", "add", "remove"),
+    ("elsewhere", "add", "close"),
+    ("member", "add", "kick"),
+    ("member", "remove", "add"),
+    ("member", "kick", "add"),
+    ("member", "close", "add"),
+    ("member", "ban", "unban"),
+    ("member", "unban", "ban"),
+    ("member", "silence", "allow"),
+    ("member", "allow", "silence"),
+    ("member", "disconnect", "disconnect"),  # nothing takes these two back
+    ("member", "hang up", "hang up"),
+)
+"""Each order where it has the most steps, and what takes it back."""
+
 PAIRS: Final = [(earlier, later) for earlier in ORDERS for later in ORDERS]
 
 
 def are_about_the_same(one: str, other: str) -> bool:
     return one == other or any(one in some and other in some for some in ABOUT)
+
+
+CASES: Final = [
+    (start, *pair) for pair in PAIRS for start in STARTS if start == "member" or are_about_the_same(*pair)
+]
+
+COPIES: Final = [(start, kind) for kind in ORDERS for start in STARTS]
+
+IS_SOAK: Final = scaled(1) > 1
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let whoever looks for a user again and again look at once."""
+    monkeypatch.setattr("presence.moderation.AGAIN_S", 0.0)
 
 
 class Seen(NamedTuple):
@@ -170,6 +208,15 @@ async def answer_of(asked: "asyncio.Task[PresenceReply]") -> PresenceReply | Non
         return None
 
 
+async def awaits_of(start: str, kind: str) -> int:
+    """Count the points at which an order may stand still."""
+    process = await begun(start)
+    slow = StandingStill(process, 0)
+    assert await slow.is_at_it(await numbered(process, kind, "01")) is None
+    assert slow.still.count > 3, "it has some awaits"
+    return slow.still.count
+
+
 async def stood_still(start: str, earlier: str, later: str, at: int) -> bool:
     """Let the earlier order stand still until the later one is carried out; False: it never did."""
     process = await begun(start)
@@ -200,10 +247,29 @@ async def stood_still(start: str, earlier: str, later: str, at: int) -> bool:
     return True
 
 
-@pytest.mark.parametrize(
-    ("start", "earlier", "later"),
-    [(start, *pair) for pair in PAIRS for start in STARTS if start == "member" or are_about_the_same(*pair)],
-)
+async def copied(start: str, kind: str, at: int) -> bool:
+    """Let an order stand still until its copy is carried out; False: it never did."""
+    process = await begun(start)
+    slow = StandingStill(process, at)
+    order = await numbered(process, kind, "01")
+    asked = await slow.is_at_it(order)
+    if asked is None:
+        return False
+    process.clock.pass_s(CLAIM_MS / 1000)  # its claim has run out, and the API has sent a copy
+    reply = await process.ask(order)
+    assert isinstance(reply, Affected)
+    await goes_on_with_its_day(process, kind)
+    if kind == "add" and (await seen(process)).session:
+        await process.leave("alice", "hall")
+    before = await seen(process)
+    slow.still.goes_on.set()
+    late = await answer_of(asked)
+    assert late in (None, reply, OVERTAKEN) or at < 3, f"{late} at {at}"
+    assert await seen(process) == before, f"{late} at {at}"
+    return True
+
+
+@pytest.mark.parametrize(("start", "earlier", "later"), CASES if IS_SOAK else OPPOSITES)
 async def test_the_later_order_stands(start: str, earlier: str, later: str) -> None:
     at = 1
     while await stood_still(start, earlier, later, at):
@@ -211,35 +277,39 @@ async def test_the_later_order_stands(start: str, earlier: str, later: str) -> N
     assert at > 3, "it has some awaits"
 
 
-@pytest.mark.parametrize("start", STARTS)
-@pytest.mark.parametrize("kind", ORDERS)
+@settings(max_examples=scaled(150))
+@given(case=st.sampled_from(CASES), data=st.data())
+async def test_the_later_order_stands_whatever_the_two_are(
+    case: tuple[str, str, str], data: st.DataObject
+) -> None:
+    start, earlier, later = case
+    at = data.draw(st.integers(1, await awaits_of(start, earlier)), "at")
+    assert await stood_still(start, earlier, later, at)
+
+
+@pytest.mark.parametrize(
+    ("start", "kind"), COPIES if IS_SOAK else [case for case in COPIES if case[0] == "member"]
+)
 async def test_a_copy_that_is_late_undoes_nothing(start: str, kind: str) -> None:
     at = 1
-    while True:
-        process = await begun(start)
-        slow = StandingStill(process, at)
-        order = await numbered(process, kind, "01")
-        asked = await slow.is_at_it(order)
-        if asked is None:
-            break
-        process.clock.pass_s(CLAIM_MS / 1000)  # its claim has run out, and the API has sent a copy
-        reply = await process.ask(order)
-        assert isinstance(reply, Affected)
-        await goes_on_with_its_day(process, kind)
-        if kind == "add" and (await seen(process)).session:
-            await process.leave("alice", "hall")
-        before = await seen(process)
-        slow.still.goes_on.set()
-        late = await answer_of(asked)
-        assert late in (None, reply, OVERTAKEN) or at < 3, f"{late} at {at}"
-        assert await seen(process) == before, f"{late} at {at}"
+    while await copied(start, kind, at):
         at += 1
     assert at > 3
 
 
+@settings(max_examples=scaled(60))
+@given(case=st.sampled_from(COPIES), data=st.data())
+async def test_a_copy_that_is_late_undoes_nothing_wherever_its_user_is(
+    case: tuple[str, str], data: st.DataObject
+) -> None:
+    start, kind = case
+    at = data.draw(st.integers(1, await awaits_of(start, kind)), "at")
+    assert await copied(start, kind, at)
+
+
 @pytest.mark.parametrize(("earlier", "later"), [pair for pair in PAIRS if are_about_the_same(*pair)])
 async def test_of_orders_at_one_instant_either_counts_everywhere(earlier: str, later: str) -> None:
-    for seed in range(40):
+    for seed in range(scaled(10)):
         chance = random.Random(seed)
         process = await begun(chance.choice(STARTS))
         other = PresenceProcess(beside=process)
@@ -284,7 +354,7 @@ async def test_an_order_that_is_older_than_what_is_remembered_is_too_late() -> N
     assert await process.ask(late) == OVERTAKEN
 
 
-async def test_who_is_added_after_a_room_was_closed_stays_whatever_closes_it_late() -> None:
+async def test_who_is_added_after_a_closing_stays_whatever_is_late() -> None:
     process = await begun("offline")
     late = await numbered(process, "close", "01")
     await process.ask(await numbered(process, "add", "02"))

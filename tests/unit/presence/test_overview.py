@@ -15,6 +15,7 @@ from tieline.wire.internal.backend import (
     LookAtRoom,
     LookAtUser,
     MemberSeen,
+    RemoveMember,
     RoomSeen,
     RoomsSeen,
     SetVoice,
@@ -85,6 +86,15 @@ async def test_members_are_listed_with_those_who_will_be() -> None:
         3,
         False,
     )
+
+
+async def test_who_is_given_a_room_no_more_is_listed_no_more() -> None:
+    process = await with_three()
+    await process.ask(RemoveMember("2", 60.0, CAROL, HALL))
+    seen = await process.ask(LookAtRoom(HALL))
+    assert isinstance(seen, RoomSeen)
+    assert ([one.user for one in seen.members], seen.count) == ([ALICE, BOB], 2)
+    assert await process.ask(ListRooms()) == RoomsSeen(((CELLAR, 1), (HALL, 2)), 2, "")
 
 
 async def test_members_are_listed_in_pages_and_one_by_one() -> None:
