@@ -46,7 +46,7 @@ SENT: Final = re.compile(r"\s(?:-d|--data)\s+'[^']*'")
 SAFE: Final = ("--require-hashes", "--no-index", "--no-build-isolation")
 """What makes such a command safe: hashes, or that it fetches neither a package nor what builds one."""
 
-TO_A_PERSON: Final = ("pip install 'tieline[", "pip install '{EXTRA}'")
+TO_A_PERSON: Final = ("pip install 'tieline[", "pip install '/path/to/this/tree[", "pip install '{EXTRA}'")
 """What commands say is missing, to whoever installed them with a resolver."""
 
 
