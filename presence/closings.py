@@ -25,6 +25,7 @@ from presence.rules.orders import OVERTAKEN
 from presence.rules.room import is_held
 from presence.rules.standing import NUMBERS_KEPT_MS
 from presence.side_by_side import some_at_once
+from presence.standings import number_in
 from presence.store import ABSENT, Conflict, Record, StoreUnavailable
 from tieline import metrics
 from tieline.wire.ids import RoomId, UserId
@@ -108,7 +109,7 @@ class Closings:
             closing = await self._change(room, functools.partial(rules.with_more, more))
             if closing is None:
                 break
-            users = [user for user in await self._left(room) if user not in spared]
+            users = [user for user in await self._left(room, closing.number) if user not in spared]
             if not users:
                 return await self._finish(room, closing)
             if self._monotonic() >= until:
@@ -129,16 +130,23 @@ class Closings:
         entries = await self._rosters.read_now(room)
         return list(dict.fromkeys((*(entry.user for entry in entries), *await self._given(room))))
 
-    async def _left(self, room: RoomId) -> list[UserId]:
-        """List who is still in a room or would be: whoever has come just before is no replica's to miss."""
+    async def _left(self, room: RoomId, number: int) -> list[UserId]:
+        """List who is still in a room or would be: whoever has come just before is no replica's to miss.
+
+        Whom a later order than that number gives the room, or is about to, stays.
+        """
         entries = await self._rosters.read_now(room)
         users = await self._records.users_now(entry.user for entry in entries)
         members = [each.user for each in entries if is_held(users.get(each.user), each.entry, room)]
-        return list(dict.fromkeys((*members, *await self._given(room))))
+        given = await self._given(room)
+        return list(dict.fromkeys((*members, *(user for user, by in given.items() if by <= number))))
 
-    async def _given(self, room: RoomId) -> list[UserId]:
+    async def _given(self, room: RoomId) -> dict[UserId, int]:
+        """List who would be in a room by the backend's word, with the number of the order."""
         found = await self._records.read_now(Keys.given_in(room))
-        return [room_and_user(key)[1] for key, record in found.items() if record.value]
+        return {
+            room_and_user(key)[1]: number_in(record.value) for key, record in found.items() if record.value
+        }
 
     async def _finish(self, room: RoomId, closing: Closing) -> Affected:
         """Keep the answer for whoever asks again, and open the room to those who come later."""

@@ -9,7 +9,7 @@ What an order changes it changes in its turn (`presence.rules.orders`): not afte
 
 import functools
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from presence.records import MAX_TRIES, Records, encode
 from presence.rules import standing as rules
@@ -23,6 +23,18 @@ from tieline.wire.subjects import Keys
 
 MIN_KEPT_S: Final = 1.0
 """The shortest time for which NATS keeps a record."""
+
+
+class Before(NamedTuple):
+    """What was known of a user and a room before an order."""
+
+    number: int
+    """Of the last order; 0: there was none."""
+    was_given: bool
+    """Whether an earlier order has made the user a member."""
+
+
+NOTHING_BEFORE: Final = Before(0, was_given=False)
 
 
 class Standings:
@@ -86,16 +98,17 @@ class Standings:
 
         return await self.change(user, in_turn)
 
-    async def give(self, user: UserId, room: RoomId, number: int) -> int | None:
+    async def give(self, user: UserId, room: RoomId, number: int) -> Before | None:
         """Make a user a member of a room whenever it is connected. See `order`.
 
-        Returns the number of what was ordered before, for `take_back`.
+        Returns what was ordered before, for `take_back`.
         """
-        before_it = 0
+        before_it = NOTHING_BEFORE
 
         def given(before: Standing, now: int) -> Standing | None:
             nonlocal before_it
-            before_it = before.newest(of_room(room))
+            last = before.newest(of_room(room))
+            before_it = Before(last, room in before.given and last != number)
             if rules.is_too_old(number, now):
                 return None
             numbered = rules.in_turn(before, of_room(room), number, now)
@@ -107,13 +120,14 @@ class Standings:
             return None
         return before_it
 
-    async def take_back(self, user: UserId, room: RoomId, number: int, before_it: int) -> None:
+    async def take_back(self, user: UserId, room: RoomId, number: int, before_it: Before) -> None:
         """Undo what an order of this number has given, as if it had not come, if it is the last one."""
 
         def taken(before: Standing, now: int) -> Standing | None:
             if before.newest(of_room(room)) != number:
                 return None
-            return rules.take(rules.renumbered(before, of_room(room), before_it), room, 0, now)
+            as_before = rules.renumbered(before, of_room(room), before_it.number)
+            return as_before if before_it.was_given else rules.take(as_before, room, 0, now)
 
         await self.change(user, taken)
         await self._leave_index(user, room, number)
@@ -134,7 +148,7 @@ class Standings:
         key = Keys.given(room, user)
         for _ in range(MAX_TRIES):
             stored = (await self._records.store.read(key, confirmed=True)).get(key, ABSENT)
-            if stored.value and _number_in(stored.value) >= number:
+            if stored.value and number_in(stored.value) >= number:
                 return
             try:
                 await self._records.store.write(key, str(number).encode(), stored.revision)
@@ -148,7 +162,7 @@ class Standings:
         """Remove what says that a user is given a room, unless it is, or a later order is about to do it."""
         key = Keys.given(room, user)
         stored = (await self._records.store.read(key, confirmed=True)).get(key, ABSENT)
-        if stored.value and _number_in(stored.value) <= number and room not in (await self.read(user)).given:
+        if stored.value and number_in(stored.value) <= number and room not in (await self.read(user)).given:
             await self._records.remove(key, stored.revision)
 
     async def ban(self, user: UserId, for_s: float, number: int) -> Standing | None:
@@ -165,7 +179,7 @@ class Standings:
         return await self.order(user, VOICE, number, silenced)
 
 
-def _number_in(index: bytes) -> int:
+def number_in(index: bytes) -> int:
     """Read as of which order an entry of the index stands; 0: it does not say."""
     return int(index) if index.isdigit() else 0
 

@@ -106,8 +106,9 @@ class Checking:
         try:
             return codec.read_answer(check, (await asked.reply()).data)
         except NoAnswer:
-            metrics.JUDGES_LEFT.inc()
-            self._judges.avoid(judge, now)
+            if most_s >= LEAST_S:  # else too little time was left to tell
+                metrics.JUDGES_LEFT.inc()
+                self._judges.avoid(judge, now)
         except UNREADABLE as error:
             self._unreadable.note("answer", error)
         return None

@@ -10,13 +10,13 @@ import functools
 import logging
 import random
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol, TypeVar
 
 import msgspec
 
 from tieline import metrics
-from tieline.event_stream import LAG_S, MOST_LOST, ROUND_S, EventStream, News, NoStream
+from tieline.event_stream import LAG_S, MOST_LOST, ROUND_S, EventStream, News, NoStream, Read
 from tieline.webhook_bucket import Bucket, Conflict, Unavailable
 from tieline.wire import webhooks
 from tieline.wire.cloud_events import StoredEvent
@@ -146,13 +146,24 @@ class Delivery:
         if progress is None or progress.made != self.endpoint.made:
             progress = Progress(self.endpoint.since or await self._beginning())
         queue = Queue(progress, self._batch, self._retry_for_ms)
-        found = await self._stream.read_those(progress.waiting)
+        found = await self._read(progress.waiting)
         for read in found:
             if read.event is not None:
                 queue.add(read.event)
         self._lose(len(progress.waiting) - len(found))
         await self._save(queue)
         return queue
+
+    async def _read(self, waiting: Sequence[int]) -> list[Read]:
+        """Read what waits. Where the stream is gone nothing can be told, and nothing new comes into it."""
+        try:
+            return await self._stream.read_those(waiting)
+        except Unavailable:
+            try:
+                await self._stream.span()
+            except NoStream:
+                self.begun.set()
+            raise
 
     async def _beginning(self) -> int:
         """Return the place behind which a new endpoint begins: the same, however often it is asked for.

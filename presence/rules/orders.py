@@ -32,7 +32,7 @@ OVERTAKEN: Final = Refused("OVERTAKEN")
 """A later order about the same thing was carried out before."""
 
 ANSWERED: Final = Refused("ANSWERED")
-"""The order was carried out before, and is answered: nobody waits for what comes of it now."""
+"""The order was carried out before, and is answered: nobody waits for what comes of it. Its user is out."""
 
 WAITED_MS: Final = 5_000
 """For so long the API waits for an answer, from before an order is numbered."""
@@ -138,15 +138,18 @@ def waited_until(number: int) -> int:
 def joining(
     rule: Callable[[JoinRoom, User | None, Beside, Facts], Step[User]],
 ) -> Callable[[JoinRoom, User | None, Beside, Facts], Step[User]]:
-    """Have a gateway put a user into a room for an order only while that counts."""
+    """Have a gateway put a user into a room for an order only while that counts.
+
+    Of a user who is in it nothing changes, and the gateway has to know: it may have missed the answer, or
+    what another process has done for the order. A join without a number is a client's, or that of a session
+    which presence has told to be in the room.
+    """
 
     def decide(ask: JoinRoom, user: User | None, beside: Beside, facts: Facts) -> Step[User]:
         def join(user: User | None, beside: Beside, facts: Facts) -> Step[User]:
             return rule(ask, user, beside, facts)
 
-        if not (
-            ask.is_ordered and ask.order
-        ):  # a client's, or of one whom presence has told that it is a member by now
+        if not (ask.is_ordered and ask.order) or _is_in(ask, user):
             return join(user, beside, facts)
         place = Place(ask.user, of_room(ask.room), ask.order, ask.once, room=ask.room)
         step = in_place(place, join)(user, beside, facts)
@@ -155,6 +158,10 @@ def joining(
         return step
 
     return decide
+
+
+def _is_in(ask: JoinRoom, user: User | None) -> bool:
+    return user is not None and user.has_live(ask.session) and ask.room in user.rooms
 
 
 def _answer(once: str, facts: Facts) -> Affected | Refused | None:

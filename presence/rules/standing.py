@@ -287,7 +287,8 @@ def joining(
         standing = standing_of(ask.user, facts)
         if standing.is_out_of(ask.room, facts.now) or is_closing(ask.room, facts):
             return Change(Refused(KEPT_OUT))
-        if ask.is_ordered and ask.room not in standing.given:
+        is_in = user is not None and ask.room in user.rooms
+        if ask.is_ordered and ask.room not in standing.given and not is_in:
             return Change(Refused(KEPT_OUT))  # the backend has taken it back since
         rule = by_word if ask.room in standing.given else by_token
         return rule(ask, user, beside, facts)

@@ -110,6 +110,15 @@ async def test_who_came_when_all_were_out_stays_whatever_is_asked_again() -> Non
     assert await process.there() == 1
 
 
+async def test_whom_a_later_order_gives_the_room_holds_nothing_up() -> None:
+    process = await crowd(in_time=MEMBERS * 2)
+    later = str(await process.number() + 10**9).encode()
+    await process.store.write(Keys.given(HALL, UserId("zoe")), later, 0)
+    assert await process.ask(ORDER) == Affected(MEMBERS)
+    assert await process.closing() is None
+    assert Keys.given(HALL, UserId("zoe")) in process.store.contents()
+
+
 async def test_a_process_that_died_at_it_is_followed_by_another_one() -> None:
     process = await crowd(in_time=1)
     other = PresenceProcess(beside=process)

@@ -5,7 +5,7 @@ import pytest
 from presence.records import Records
 from presence.rules import standing as rules
 from presence.rules.standing import Standing
-from presence.standings import Standings
+from presence.standings import NOTHING_BEFORE, Before, Standings
 from presence.store import ABSENT, Conflict, Record, StoreUnavailable
 from tests.unit.presence.presence_process import PresenceProcess
 from tests.unit.presence.rules.frames import NOW
@@ -109,13 +109,25 @@ async def test_what_is_given_is_taken_back_if_none_has_come_later() -> None:
     process = PresenceProcess()
     decided = standings(process)
     await decided.take(ALICE, HALL, 30.0, FIRST)
-    assert await decided.give(ALICE, HALL, FIRST + 1) == FIRST
-    await decided.take_back(ALICE, HALL, FIRST + 1, FIRST)
+    before = await decided.give(ALICE, HALL, FIRST + 1)
+    assert before == Before(FIRST, was_given=False)
+    await decided.take_back(ALICE, HALL, FIRST + 1, before)
     assert await decided.read(ALICE) == Standing(orders=(("room hall", FIRST),))
     assert Keys.given(HALL, ALICE) not in process.store.contents()
     await decided.give(ALICE, HALL, FIRST + 2)
-    await decided.take_back(ALICE, HALL, FIRST + 1, FIRST)
+    await decided.take_back(ALICE, HALL, FIRST + 1, before)
     assert (await decided.read(ALICE)).given == (HALL,)
+    assert Keys.given(HALL, ALICE) in process.store.contents()
+
+
+async def test_what_an_earlier_order_gave_is_not_taken_back() -> None:
+    process = PresenceProcess()
+    decided = standings(process)
+    await decided.give(ALICE, HALL, FIRST)
+    before = await decided.give(ALICE, HALL, FIRST + 1)
+    assert before == Before(FIRST, was_given=True)
+    await decided.take_back(ALICE, HALL, FIRST + 1, before)
+    assert await decided.read(ALICE) == Standing(given=(HALL,), orders=(("room hall", FIRST),))
     assert Keys.given(HALL, ALICE) in process.store.contents()
 
 
@@ -142,7 +154,7 @@ async def test_who_loses_a_race_decides_anew(lost: int, is_given: bool) -> None:
     records = Records(Contested(process, lost), 300.0)  # type: ignore[arg-type]
     contested = Standings(records, process.clock)
     if is_given:
-        assert await contested.give(ALICE, HALL, FIRST) == 0
+        assert await contested.give(ALICE, HALL, FIRST) == NOTHING_BEFORE
         assert (await contested.read(ALICE)).given == (HALL,)
     else:
         with pytest.raises(StoreUnavailable):

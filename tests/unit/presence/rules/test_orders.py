@@ -25,6 +25,7 @@ from presence.rules.orders import (
 from presence.rules.standing import Standing
 from presence.rules.user import User
 from tests.unit.presence.rules.frames import NOW
+from tests.unit.presence.rules.people import online
 from tieline.wire.ids import RoomId, SessionId, UserId
 from tieline.wire.internal import codec
 from tieline.wire.internal.answers import Done, Refused
@@ -119,9 +120,9 @@ def test_what_nothing_takes_back_counts_until_it_is_answered() -> None:
     assert waited_until(NOW * 1000 + 999) == NOW + WAITED_MS
 
 
-def join(is_ordered: bool, found: Facts, order: int = 7) -> Step[User]:
+def join(is_ordered: bool, found: Facts, order: int = 7, user: User | None = None) -> Step[User]:
     ask = JoinRoom(ALICE, SessionId("s"), HALL, is_ordered=is_ordered, order=order, once="0a")
-    return joining(lambda _ask, _user, _beside, _facts: JOINED)(ask, None, {}, found)
+    return joining(lambda _ask, _user, _beside, _facts: JOINED)(ask, user, {}, found)
 
 
 def test_a_gateway_puts_in_whom_the_order_still_wants_in() -> None:
@@ -133,6 +134,13 @@ def test_a_gateway_puts_in_whom_the_order_still_wants_in() -> None:
 
 def test_who_asks_itself_is_in_no_order() -> None:
     assert join(False, facts(newest(8), AFFECTED)) is JOINED
+
+
+@pytest.mark.parametrize("found", [facts(newest(8)), facts(named=AFFECTED)], ids=["overtaken", "answered"])
+def test_a_gateway_that_does_not_know_yet_hears_who_is_in(found: Facts) -> None:
+    assert join(True, found, user=online(SessionId("s"), [HALL])) is JOINED
+    for other in (online(SessionId("s")), online(SessionId("another"), [HALL])):
+        assert join(True, found, user=other) != JOINED
 
 
 def test_who_presence_says_is_a_member_is_in_no_order() -> None:

@@ -12,6 +12,7 @@ from presence.rules.standing import NONE, NUMBERS_KEPT_MS, Standing
 from presence.rules.user import Session, User
 from tests.unit.presence.requests import opening
 from tests.unit.presence.rules.frames import NOW
+from tests.unit.presence.rules.people import online
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
 from tieline.wire.internal.answers import Done, Refused
 from tieline.wire.internal.rooms import JoinRoom
@@ -186,3 +187,13 @@ def test_a_room_is_joined_by_the_token_or_by_the_backends_word(decided: Standing
     rule = standing.joining(by("by token"), by("by word"))
     step = rule(JoinRoom(ALICE, SessionId("s"), HALL), None, {}, facts(decided))
     assert step == Change(Refused(reason))
+
+
+def test_an_order_to_join_counts_for_who_is_given_the_room_or_in_it() -> None:
+    rule = standing.joining(by("by token"), by("by word"))
+    order = JoinRoom(ALICE, SessionId("s"), HALL, is_ordered=True)
+    assert rule(order, None, {}, facts(Standing(given=(HALL,)))) == Change(Refused("by word"))
+    assert rule(order, None, {}, facts(NONE)) == Change(Refused("KEPT_OUT"))
+    assert rule(order, online(SessionId("s"), [HALL]), {}, facts(NONE)) == Change(Refused("by token")), (
+        "it has joined by itself"
+    )
