@@ -83,10 +83,11 @@ example: install ## a chat's backend with calls, and the whole system beneath it
 unit: install ## the tests that need no broker and no process: a minute of CPU
 	$(PYTHON) -m pytest tests/unit -q --hypothesis-profile=quick
 
-# Every test, three of six parts side by side at each time, the longest first: most tests wait more than they work. The
-# attacks come after them, by themselves. The output of each part comes when it is done.
+# Every test, two of six parts side by side at each time, the longest first: most tests wait more than they work, and three
+# at once leave a system too little of two cores to keep its times. The attacks come after them, by themselves. The output of
+# each part comes when it is done.
 test: install ## every test
-	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-browser test-system test-outside test-inside test-partitions
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-browser test-system test-outside test-inside test-partitions
 	@$(MAKE) --no-print-directory test-attacks
 
 # Where the time goes is listed in CI.
