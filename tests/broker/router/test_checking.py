@@ -159,3 +159,18 @@ async def test_of_the_time_for_a_question_any_has_half(broker: Broker) -> None:
 
     assert router.presences.patience_s[-2] == pytest.approx(CHECK_PATIENCE_S / 2, abs=0.1)
     assert 0 < router.presences.patience_s[-1] <= CHECK_PATIENCE_S / 2
+
+
+async def test_who_had_no_time_to_answer_is_not_left_out(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    router = await Router(broker, LEAST_S).begin(*OWN)
+    router.presences.own_answers = dict.fromkeys(OWN)
+    left = value_of(JUDGES_LEFT)
+    with monkeypatch.context() as hurry:
+        hurry.setattr("router.checking.CHECK_PATIENCE_S", LEAST_S)
+        await router.asks()
+    assert value_of(JUDGES_LEFT) == left
+    await router.asks()
+    assert len([asked for asked in router.presences.asked if asked in OWN]) == 2, "it is asked again"
+    assert value_of(JUDGES_LEFT) == left + 1

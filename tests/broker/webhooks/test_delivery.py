@@ -213,6 +213,18 @@ async def test_all_is_told_of_a_stream_that_is_made_later(
     assert value_of(metrics.WEBHOOK_EVENTS.labels("lost")) == lost_before
 
 
+async def test_a_worker_has_begun_though_the_stream_of_what_waits_is_gone(
+    telling: Telling, broker: Broker, events: Events, receiver: Receiver
+) -> None:
+    receiver.manner = "refuses"
+    await telling.began()
+    await events.tell("a")
+    await until(lambda: bool(receiver.posts))
+    await telling.die()
+    await broker.client.jetstream().delete_stream(SUBJECTS.event_stream())
+    await within(telling.begin().begun.wait())
+
+
 async def test_who_is_to_stop_does_not_wait_for_a_bucket_that_is_away(
     telling: Telling, events: Events, receiver: Receiver, away: Away
 ) -> None:

@@ -17,6 +17,7 @@ from tests.unit.gateway.client.harness import AN_HOUR_S, Harness, connected, eve
 from tieline.runtime.broker import Broker, BrokerAway, connect
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.verification.tokens import Claims
+from tieline.wire import jetstream_headers
 from tieline.wire.ids import ConnectionId, GatewayId, SecretHash, SessionId, UserId
 from tieline.wire.subjects import Subjects
 
@@ -149,3 +150,24 @@ async def test_while_too_many_wait_only_little_is_replayed(way: Way) -> None:
 
     with pytest.raises(NoAnswer, match="too many"):
         await way.delivery.missed(way.alice, "")
+
+
+def of_call(cmd: str, call: str) -> tuple[bytes, bytes]:
+    """A frame of a call, and the headers with which a router stores it."""
+    frame = b'{"cmd":"%b","id":"%b-%b"}' % (cmd.encode(), cmd.encode(), call.encode())
+    return frame, jetstream_headers.named(f"{cmd}-{call}", call)
+
+
+@pytest.mark.parametrize("is_held", [False, True])
+async def test_an_offer_stored_after_its_calls_end_is_not_delivered(way: Way, is_held: bool) -> None:
+    await way.follow()
+    if not is_held:
+        way.delivery.release(way.alice, NOTHING)
+    words = [of_call("WEBRTC_HANGUP", "old"), of_call("WEBRTC_OFFER", "old"), of_call("WEBRTC_OFFER", "new")]
+    for frame, headers in words:
+        way.broker.send(SUBJECTS.user(UserId("alice"), SessionId("s-1")), frame, headers=headers)
+    await way.delivery.settled()
+    if is_held:
+        way.delivery.release(way.alice, NOTHING)
+    end, _, offer = (frame for frame, _ in words)
+    assert way.harness.texts() == [end, offer]
