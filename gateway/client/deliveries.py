@@ -52,7 +52,7 @@ class Missed(NamedTuple):
     rooms: int | None = None
     """Up to where it has been told of its rooms; None: as far as that."""
     over: tuple[str, ...] = ()
-    """Calls of which the client has had the end."""
+    """Calls of which the client has had the end, or is not sent it because it was left out."""
 
     @property
     def place(self) -> Place:

@@ -101,9 +101,9 @@ class CatchUp:
         for feed in feeds:
             if self.suspected_losses != losses:  # by now, or by what was released just now
                 break
-            frames, newest, numbers = news.get(feed.stored_as, News([], feed.last_sequence))
+            frames, newest, numbers, over = news.get(feed.stored_as, News([], feed.last_sequence))
             count += len(frames)
-            missed = Missed([], frames, newest, numbers)
+            missed = Missed([], frames, newest, numbers, over=over)
             incomplete += feed.release(missed, older=held.get(feed, 0))
         if incomplete:
             _log.error("messages lost: stored no more", extra={"clients": incomplete})

@@ -57,6 +57,8 @@ class News(NamedTuple):
     """The sequence of the last of them."""
     numbers: tuple[int, ...] = ()
     """The sequences of these frames."""
+    over: tuple[str, ...] = ()
+    """Calls whose end was left out."""
 
 
 class Mailbox:
@@ -151,7 +153,7 @@ class Mailbox:
             reached = await self._read_into(replay, subject, reached)
             if reached >= newest:
                 _note_left_out(subject, replay)
-                return News(replay.fresh, reached, replay.numbers)
+                return News(replay.fresh, reached, replay.numbers, tuple(replay.over))
         raise NoAnswer(f"{self._get}: behind its leader, or overrun")
 
     async def _read_into(self, replay: Replay, subject: str, beyond: int) -> int:

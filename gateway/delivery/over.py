@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from tieline.wire import surrogates
 from tieline.wire.checks import UNREADABLE
 
 MOST: Final = 256
@@ -18,6 +19,8 @@ MOST: Final = 256
 _HANGUP: Final = "WEBRTC_HANGUP"
 _OFFER: Final = "WEBRTC_OFFER"
 _WORDS: Final = _HANGUP.encode(), _OFFER.encode()
+_ESCAPE: Final = b"\\u"
+"""What a sender may write letters with, also those of a command."""
 
 
 class _Head(msgspec.Struct, frozen=True, gc=False):
@@ -30,7 +33,7 @@ _decode: Final = msgspec.json.Decoder(_Head).decode
 def may_matter(frame: bytes) -> bool:
     """Whether a frame may begin or end a call; most cannot, and this is quickly said."""
     hangup, offer = _WORDS
-    return offer in frame or hangup in frame
+    return offer in frame or hangup in frame or _ESCAPE in frame
 
 
 class Over:
@@ -52,10 +55,7 @@ class Over:
         """Whether a frame of this call is an offer, and the call is over; an end is taken note of."""
         if not call:
             return False
-        try:
-            cmd = _decode(frame).cmd
-        except UNREADABLE:
-            return False
+        cmd = _command_of(frame)
         if cmd == _HANGUP:
             self.add(call)
         return cmd == _OFFER and call in self._calls
@@ -63,3 +63,15 @@ class Over:
     def __iter__(self) -> Iterator[str]:
         """List them, the oldest first."""
         return iter(self._calls)
+
+
+def _command_of(frame: bytes) -> str:
+    """Read what a frame says to do, with lone surrogates in it or not; "" if it cannot be read."""
+    try:
+        return _decode(frame).cmd
+    except UNREADABLE:
+        pass
+    try:
+        return _decode(surrogates.masked(frame)).cmd
+    except UNREADABLE:
+        return ""

@@ -45,7 +45,7 @@ class Replay:
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self.over = Over()
-        """Calls of which the client has had the end."""
+        """Calls of which the client has had the end, or will not be sent it because it is left out."""
         self.known: list[int] = []
         """What came up to the last message, by name: the client has had it."""
         self.left_out: Counter[str] = Counter()
@@ -95,6 +95,9 @@ class Replay:
 
     def _know(self, frame: bytes) -> None:
         self.known.append(name_of(frame))
+        self._note_end(frame)
+
+    def _note_end(self, frame: bytes) -> None:
         if isinstance(frame, Mail) and may_matter(frame):
             self.over.stops(frame, frame.call)
 
@@ -108,3 +111,4 @@ class Replay:
         self._bytes[heaviest] -= len(frame)
         self._total -= len(frame)
         self.left_out[heaviest] += 1
+        self._note_end(frame)

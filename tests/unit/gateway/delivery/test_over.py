@@ -1,9 +1,12 @@
 """An offer of a call that is over is late, however late it is."""
 
+from collections.abc import Callable
+
 import pytest
 
 from gateway.delivery.over import MOST, Over, may_matter
 from tests.unit.wire import samples
+from tieline.wire import envelope
 
 CALL, OTHER = "0123456789abcdef", "fedcba9876543210"
 
@@ -53,3 +56,26 @@ def test_so_many_are_remembered_the_latest() -> None:
     assert len(list(over)) == MOST
     assert list(over)[-2:] == ["0", CALL]
     assert "1" not in list(over)
+
+
+def escaped(cmd: str) -> bytes:
+    return frame(cmd).replace(b"WEBRTC_", rb"WEBRTC\u005f")
+
+
+def odd(cmd: str) -> bytes:
+    """A frame with a lone surrogate, which is relayed as it came."""
+    return frame(cmd, "SURROGATE").replace(b"SURROGATE", rb"\ud800")
+
+
+@pytest.mark.parametrize("written", [escaped, odd])
+def test_however_they_are_written_ends_count_and_offers_are_stopped(
+    written: Callable[[str], bytes],
+) -> None:
+    over = Over()
+    hangup, offer = written("WEBRTC_HANGUP"), written("WEBRTC_OFFER")
+    assert isinstance(envelope.decode(hangup), envelope.Hangup)
+    assert isinstance(envelope.decode(offer), envelope.Offer)
+    assert may_matter(hangup)
+    assert may_matter(offer)
+    assert not over.stops(hangup, CALL)
+    assert over.stops(offer, CALL)

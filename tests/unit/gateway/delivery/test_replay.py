@@ -200,13 +200,19 @@ def test_nothing_is_skipped_when_what_the_client_had_is_kept_no_more(
     assert (replay.known, replay.fresh, replay.position) == ([], frames[kept:], None)
 
 
+def stored(cmd: str, name: str, of: str) -> bytes:
+    frame = samples.frame(samples.signal_message(cmd) | {"requestId": name})
+    return mail(frame, block({"Tieline-Call": of}))
+
+
+def test_an_end_that_is_left_out_is_known_all_the_same() -> None:
+    call = "0123456789abcdef"
+    frames = [stored("WEBRTC_HANGUP", "1", call), sent_by("alice", "2"), sent_by("alice", "3")]
+    assert list(read(*frames, messages=2).over) == [call]
+
+
 def test_it_is_known_of_which_calls_the_client_has_had_the_end() -> None:
     call, other = "0123456789abcdef", "fedcba9876543210"
-
-    def stored(cmd: str, name: str, of: str) -> bytes:
-        frame = samples.frame(samples.signal_message(cmd) | {"requestId": name})
-        return mail(frame, block({"Tieline-Call": of}))
-
     frames = [
         stored("WEBRTC_HANGUP", "1", call),
         stored("WEBRTC_OFFER", "2", other),
