@@ -118,7 +118,7 @@ class Moderation:
 
     async def _have_joined(self, order: AddMember, session: Session) -> PresenceReply | None:
         """Have the gateway of a session make it a member; None: the session is there no more."""
-        wanted = JoinOrder(order.user, order.room, session.connection, order.number, order.once)
+        wanted = JoinOrder(order.user, order.room, session.id, order.number, order.once)
         try:
             answer = await self._ask_gateway(session.gateway, "join", codec.encode(wanted), ANSWER_S)
         except NoAnswer as error:

@@ -95,7 +95,7 @@ class Orders:
     def take_up(self, session: Session, rooms: Iterable[RoomId]) -> None:
         """Have a session be in rooms in which presence says that it is by the backend's word."""
         for room in rooms:
-            order = JoinOrder(session.user, room, session.connection)
+            order = JoinOrder(session.user, room, session.session)
             self._tasks.create_task(self._insist(order))
 
     async def _insist(self, order: JoinOrder) -> None:
@@ -125,8 +125,7 @@ class Orders:
 
     async def _joined(self, order: JoinOrder) -> PresenceReply | None:
         """Have a session join; returns what presence is told, None: that is not known yet."""
-        connection = self._connections.get(order.connection)
-        session = None if connection is None else connection.session
+        session = self._session_of(order)
         if session is None or session.user != order.user:
             return SessionGone(replaced=False)
         reply = await self._memberships.put_in(session, order, self._asks)
@@ -147,6 +146,9 @@ class Orders:
 
     def _is_in(self, order: JoinOrder) -> bool:
         """Whether a session is still here, and in the room of an order."""
-        connection = self._connections.get(order.connection)
-        session = None if connection is None else connection.session
+        session = self._session_of(order)
         return session is not None and order.room in session.rooms
+
+    def _session_of(self, order: JoinOrder) -> Session | None:
+        connection = self._connections.of(order.session)
+        return None if connection is None else connection.session

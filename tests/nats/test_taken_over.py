@@ -6,6 +6,8 @@ What a service that was taken over *can* do is written down, too (docs/trust.md)
 
 import asyncio
 import base64
+import secrets
+import time
 from typing import Final
 
 import msgspec
@@ -25,9 +27,11 @@ from tests.support.system import Kind, System
 from tests.support.waiting import PATIENCE_S
 from tieline.runtime.message import Message
 from tieline.wire import jetstream
+from tieline.wire.checks import UNREADABLE
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
 from tieline.wire.internal import codec
 from tieline.wire.internal.answers import SessionGone
+from tieline.wire.internal.backend import AddMember
 from tieline.wire.internal.sessions import CloseSession
 from tieline.wire.permissions import permissions
 from tieline.wire.subjects import Keys
@@ -168,10 +172,30 @@ async def test_nothing_that_gateways_hear_names_a_connection(
         last = await bob.relays(CANDIDATE, alice)
         alice = await people.resumed(alice, id_of(last), gateway=1)
         await talk(alice, bob)
+        await put_in(cluster, UserId(alice.user), RoomId(new_id("hall")))
+        assert b"MEMBER_JOINED" in await alice.hear_frame()
         named = [await connection_of(presence, UserId(person.user)) for person in (alice, bob)]
         assert await gateway.told() == []
     assert any(codec.is_opened(payload) for payload in heard)
+    assert any(is_join_order(payload) for payload in heard)
     assert not [name for name in named if any(name.encode() in payload for payload in heard)]
+
+
+async def put_in(cluster: SecuredCluster, user: UserId, room: RoomId) -> None:
+    """Make a user a member of a room, as the API does."""
+    number = time.time_ns() // 1000
+    order = AddMember(secrets.token_hex(16), 60.0, user, room, number)
+    async with Intruder.as_user(cluster, "api") as api:
+        api.client.write(SUBJECTS.presence("add"), f"{NAMESPACE}.api.a-1.reply.1", codec.encode(order))
+        assert await api.told() == []
+
+
+def is_join_order(payload: bytes) -> bool:
+    try:
+        codec.decode_join_order(payload)
+    except UNREADABLE:
+        return False
+    return True
 
 
 async def connection_of(presence: Intruder, user: UserId) -> str:

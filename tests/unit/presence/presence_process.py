@@ -191,14 +191,14 @@ class PresenceProcess:
             return b"closed"
         join = codec.decode_join_order(order)
         record = await self.user(join.user)
-        if record is None or record.session.connection != join.connection:
+        if record is None or (record.session.id, record.session.gateway) != (join.session, gateway):
             return codec.encode(SessionGone(replaced=False))
         ask = JoinRoom(
             join.user,
             record.session.id,
             join.room,
             hears=True,
-            connection=join.connection,
+            connection=record.session.connection,
             is_ordered=True,
             order=join.number,
             once=join.once,

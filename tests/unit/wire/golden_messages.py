@@ -272,10 +272,8 @@ SAMPLES: Final = (
         REPLY,
         RoomJoined(7, RoomMembers((Member(ALICE, "online", True, JOINED_AT),), (7,))),
     ),
-    Sample("a session to be put into a room", "join", JoinOrder(ALICE, ROOM, CONNECTION)),
-    Sample(
-        "a session to be put into a room in its turn", "join", JoinOrder(ALICE, ROOM, CONNECTION, 7, ONCE)
-    ),
+    Sample("a session to be put into a room", "join", JoinOrder(ALICE, ROOM, HERS)),
+    Sample("a session to be put into a room in its turn", "join", JoinOrder(ALICE, ROOM, HERS, 7, ONCE)),
     Sample("carried out", REPLY, Done()),
     Sample("carried out, and in which rooms a session is besides", REPLY, Done(2, also_in=(ROOM,))),
     Sample("what a change has changed", REPLY, Affected(2)),

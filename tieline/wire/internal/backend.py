@@ -5,7 +5,7 @@ and is answered as the first was, for as long as it says. An older presence proc
 this: it leaves it unanswered, and another one is asked.
 """
 
-from tieline.wire.ids import NO_CALL, CallId, ConnectionId, RoomId, UserId
+from tieline.wire.ids import NO_CALL, CallId, RoomId, SessionId, UserId
 from tieline.wire.internal.message import Message
 
 
@@ -220,14 +220,15 @@ class Counted(Message, frozen=True, array_like=True, tag=True, gc=False):
 
 
 class JoinOrder(Message, frozen=True, array_like=True, tag=True, gc=False):
-    """Presence to the gateway of a connection: make its session a member of a room.
+    """Presence to the gateway of a session: make it a member of a room.
 
-    It is done as if the client had asked, and answered with what that is answered.
+    It is done as if the client had asked, and answered with what that is answered. All gateways hear it, so
+    it names no connection.
     """
 
     user: UserId
     room: RoomId
-    connection: ConnectionId
+    session: SessionId
     number: int = 0
     """Of the backend's order: see `Ordered`."""
     once: str = ""

@@ -194,7 +194,7 @@ async def test_who_is_put_in_while_it_leaves_is_there(scene: Scene) -> None:
     await bob.comes()
     await bob.joins()
     putting_in: list[asyncio.Task[Answer]] = []
-    order = JoinOrder(BOB, HALL, bob.session.connection, 7, "0a")
+    order = JoinOrder(BOB, HALL, bob.session.session, 7, "0a")
 
     async def put_in() -> None:
         scene.before_answer = None
@@ -213,7 +213,7 @@ async def test_who_is_put_in_while_it_leaves_is_there(scene: Scene) -> None:
 
 async def is_put_in(scene: Scene, here: Here) -> Answer:
     """Let the backend put a client into the hall, as its gateway does that."""
-    order = JoinOrder(here.session.user, HALL, here.session.connection)
+    order = JoinOrder(here.session.user, HALL, here.session.session)
     answer = await scene.memberships.put_in(here.session, order, scene.asks)
     if isinstance(answer, RoomListing):
         here.session.rooms[HALL] = answer.joined_at or 0
@@ -283,7 +283,7 @@ async def test_who_is_put_in_while_it_is_held_back_gets_its_list(scene: Scene) -
     assert feed is not None
     feed.hold()
     assert isinstance(scene.delivery, RoomDelivery)
-    order = JoinOrder(BOB, HALL, bob.session.connection)
+    order = JoinOrder(BOB, HALL, bob.session.session)
     assert isinstance(await scene.delivery.put_in(bob.session, order, scene.asks), RoomListing)
     hall = await scene.rooms.listen(HALL)
     hall.roster = None

@@ -27,10 +27,16 @@ def test_a_session_on_two_connections_is_here_twice() -> None:
     for one in (older, newer):
         connections.add(connected(one).connection, one)
 
+    assert connections.of(newer.session) is connections.get(newer.connection)
+
     connections.remove(older)
 
     assert connections.get(newer.connection) is not None
+    assert connections.of(newer.session) is connections.get(newer.connection)
     assert len(connections) == 1
+
+    connections.remove(newer)
+    assert connections.of(newer.session) is None
 
 
 def test_a_connection_that_is_not_here_may_be_removed() -> None:

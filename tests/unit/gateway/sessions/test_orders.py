@@ -16,7 +16,7 @@ from tests.support.waiting import until
 from tests.unit.gateway.client.harness import Harness
 from tests.unit.gateway.sessions.scene import SUBJECTS, Scene
 from tieline.runtime.message import Message
-from tieline.wire.ids import ConnectionId, RoomId, UserId
+from tieline.wire.ids import RoomId, SessionId, UserId
 from tieline.wire.internal import codec
 from tieline.wire.internal.answers import Refused, SessionGone
 from tieline.wire.internal.backend import JoinOrder
@@ -81,8 +81,8 @@ class Ordered:
     def session(self) -> Session:
         return session_of(self.alice)
 
-    async def join(self, user: UserId = ALICE, connection: str = "c-alice", asker: str = ASKER) -> None:
-        order = codec.encode(JoinOrder(user, HALL, ConnectionId(connection)))
+    async def join(self, user: UserId = ALICE, session: str = "s-alice", asker: str = ASKER) -> None:
+        order = codec.encode(JoinOrder(user, HALL, SessionId(session)))
         self.orders.on_join(Message("t.gateway.g-1.join", asker, order, b""))
         for _ in range(5):
             await asyncio.sleep(0)
@@ -174,11 +174,11 @@ async def test_rooms_that_presence_speaks_of_are_taken_up(ordered: Ordered) -> N
     assert ordered.answers == []
 
 
-@pytest.mark.parametrize(("user", "connection"), [("alice", "c-other"), ("bob", "c-alice")])
+@pytest.mark.parametrize(("user", "session"), [("alice", "s-other"), ("bob", "s-alice")])
 async def test_of_another_session_it_is_said_that_it_is_gone(
-    ordered: Ordered, user: str, connection: str
+    ordered: Ordered, user: str, session: str
 ) -> None:
-    await ordered.join(UserId(user), connection)
+    await ordered.join(UserId(user), session)
     assert ordered.answers == [SessionGone(replaced=False)]
 
 

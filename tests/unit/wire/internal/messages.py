@@ -158,7 +158,7 @@ SIGNALS = (
     Signal(BOB, SESSION, ALICE, b"first", False, then=(b"second", ODD_FRAME)),
 )
 CLOSING = CloseSession(ALICE, SESSION, CONNECTION, 4500)
-JOINING = JoinOrder(ALICE, ROOM, CONNECTION, 7, ONCE)
+JOINING = JoinOrder(ALICE, ROOM, SESSION, 7, ONCE)
 CHANGE = RoomChange("left", 7, SESSION, "online", True, 0, "kicked", tells_user=True)
 
 
