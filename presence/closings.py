@@ -149,16 +149,19 @@ class Closings:
         }
 
     async def _finish(self, room: RoomId, closing: Closing) -> Affected:
-        """Keep the answer for whoever asks again, and open the room to those who come later."""
+        """Open the room to those who come later, and keep the answer for whoever asks again.
+
+        In this order: whom the backend adds when it is answered is not kept out.
+        """
         reply = Affected(closing.out)
         order = rules.order_of(closing)
-        if order is not None:
-            await self._once.settle(order, reply)
         now, revision = await self._read(room)
         if now == closing:
             done = rules.write(msgspec.structs.replace(closing, is_done=True))
             with contextlib.suppress(Conflict):  # it is to be closed once more
                 await self._records.store.write(Keys.closing(room), done, revision, KEPT_S)
+        if order is not None:
+            await self._once.settle(order, reply)
         return reply
 
     async def _read(self, room: RoomId) -> tuple[Closing | None, int]:

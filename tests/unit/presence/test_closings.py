@@ -10,6 +10,7 @@ from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import GatewayId, RoomId, UserId
 from tieline.wire.internal.answers import Refused
 from tieline.wire.internal.backend import AddMember, Affected, CloseRoom, RemoveMember
+from tieline.wire.internal.directions import PresenceReply
 from tieline.wire.subjects import Keys
 
 HALL = RoomId("hall")
@@ -176,3 +177,23 @@ async def test_what_cannot_be_understood_is_finished_all_the_same(order: bytes) 
     await process.closings.go_on(HALL)
     assert await process.there() == 0
     assert await process.closing() is None
+
+
+async def test_that_a_room_is_closed_is_said_when_it_is_open_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    process = await crowd(in_time=1)
+    await process.ask(ORDER)
+    process.in_time = MEMBERS * 2
+    write = process.store.write
+    added: list[PresenceReply] = []
+
+    async def write_and_add(
+        key: str, value: bytes, revision: int, ttl_s: float | None = None, *, confirm: bool = True
+    ) -> int:
+        revision = await write(key, value, revision, ttl_s, confirm=confirm)
+        if key == Keys.once(ORDER.once) and not added:  # whoever asks once more is answered now
+            added.append(await process.ask(AddMember("2", 60.0, UserId("zoe"), HALL)))
+        return revision
+
+    monkeypatch.setattr(process.store, "write", write_and_add)
+    await process.closings.go_on(HALL)
+    assert added == [Affected(0)]
