@@ -43,9 +43,13 @@ def welcome(session: Session, token: ResumeToken, resumed: bool, place: Place = 
 
 
 def reconnecting(session: Session, after_ms: int, jitter_ms: int) -> bytes:
-    """Make the event that asks a client to go elsewhere, at a moment of its own within the jitter."""
+    """Make the event that asks a client to go elsewhere, at a moment of its own within the jitter.
+
+    It is named after this connection, by when that was asked for: all gateways hear it, and none is to hear
+    the connection's own name.
+    """
     event = Reconnect(after_ms, jitter_ms)
-    return replies.success(f"reconnect-{session.connection}", "RECONNECT", event)
+    return replies.success(f"reconnect-{session.session}-{session.asked:x}", "RECONNECT", event)
 
 
 def put_in(session: Session, room: RoomId) -> bytes:

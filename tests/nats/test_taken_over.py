@@ -175,6 +175,12 @@ async def test_nothing_that_gateways_hear_names_a_connection(
         await put_in(cluster, UserId(alice.user), RoomId(new_id("hall")))
         assert b"MEMBER_JOINED" in await alice.hear_frame()
         named = [await connection_of(presence, UserId(person.user)) for person in (alice, bob)]
+        with system.extra("gateway") as leaving:
+            people.ports.append(leaving.port)
+            carol = await people.come("carol", gateway=-1)
+            named.append(await connection_of(presence, UserId(carol.user)))
+            leaving.terminate()
+            assert b"RECONNECT" in await carol.hear_frame()
         assert await gateway.told() == []
     assert any(codec.is_opened(payload) for payload in heard)
     assert any(is_join_order(payload) for payload in heard)

@@ -43,10 +43,13 @@ def test_the_warning_of_a_token_s_end_says_when_in_milliseconds() -> None:
 
 
 def test_the_advice_to_reconnect_is_an_event_of_this_connection() -> None:
-    advice = json.loads(reconnecting(alice(), after_ms=5, jitter_ms=2000))
+    here, again = alice(), alice()
+    here.asked, again.asked = 7, 8
+    advice = json.loads(reconnecting(here, after_ms=5, jitter_ms=2000))
 
     assert (advice["cmd"], advice["data"]) == ("RECONNECT", {"afterMs": 5, "jitterMs": 2000})
-    assert CONNECTION in advice["requestId"]
+    assert advice["requestId"] != json.loads(reconnecting(again, after_ms=5, jitter_ms=2000))["requestId"]
+    assert CONNECTION not in advice["requestId"]
 
 
 def test_who_was_put_into_a_room_is_told_so_while_it_is_there() -> None:

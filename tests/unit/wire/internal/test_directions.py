@@ -1,9 +1,15 @@
 """Every message that may be sent has its word, its answers and its sample."""
 
-from typing import get_args
+from typing import Any, get_args, get_origin, get_type_hints
+
+import msgspec
 
 from tests.unit.wire.internal.messages import PRESENCE_REPLIES, REQUESTS, ROUTER_REPLIES
+from tieline.wire.ids import ConnectionId
+from tieline.wire.internal.backend import JoinOrder
 from tieline.wire.internal.directions import ANSWERS, OPERATIONS, PresenceReply, PresenceRequest, RouterReply
+from tieline.wire.internal.rooms import RoomChange
+from tieline.wire.internal.sessions import CloseSession, Replaced
 
 
 def test_every_member_of_every_union_is_sampled() -> None:
@@ -22,3 +28,15 @@ def test_every_presence_request_has_a_word_for_its_subject() -> None:
 
 def test_each_request_has_its_answers() -> None:
     assert ANSWERS.keys() == set(get_args(PresenceRequest))
+
+
+def names_connections(kind: Any) -> bool:  # any type
+    """Whether a message of a type may name a connection."""
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and get_origin(kind) is None:
+        return any(map(names_connections, get_type_hints(kind).values()))
+    return kind is ConnectionId or any(map(names_connections, get_args(kind)))
+
+
+def test_what_all_gateways_hear_names_no_connection_but_one_that_has_no_session() -> None:
+    heard = (*get_args(PresenceReply), *get_args(RouterReply), JoinOrder, RoomChange, CloseSession)
+    assert {kind for kind in heard if names_connections(kind)} == {CloseSession, Replaced}
