@@ -5,6 +5,7 @@ and what to say when the answer comes (`actions`). `inbound` carries that out. W
 is made in `events`.
 """
 
+from collections.abc import Callable
 from typing import Final, get_args
 
 from gateway.client.actions import Action, AskKeys, AskPresence, AskRouter, HangUp, RoomListing, Say
@@ -92,6 +93,7 @@ class Session:
         "is_resumed",
         "numbering",
         "offer_timeout_s",
+        "on_hung_up",
         "order",
         "places",
         "rooms",
@@ -134,6 +136,8 @@ class Session:
         """The client is told the place of each message that it is sent."""
         self.in_call = False
         """It wants to be seen to be in a call: to be told to a presence that has forgotten it."""
+        self.on_hung_up: Callable[[CallId], object] = nobody
+        """Is told of each call that the client has ended."""
         self.is_resumed = False
         self.numbering = Numbering()
         self.asked = 0
@@ -321,6 +325,8 @@ class Session:
             case Accepted(ack=ack, call=call):
                 if ack == "held":
                     self._charge(prices.KEPT if ask.cmd == "WEBRTC_OFFER" else prices.HELD)
+                if ask.cmd == "WEBRTC_HANGUP" and call:
+                    self.on_hung_up(call)
                 status = reply.target if reply.target in STATUSES else ""
                 told = (call, status) if self.calls else ("", "")
                 frame = b""
@@ -449,6 +455,10 @@ class Session:
         return EndSession(
             self.user, self.connection, resumable, account.spent_s, account.owed_s, asked=self.asked
         )
+
+
+def nobody(_call: CallId) -> None:
+    """Tell nobody."""
 
 
 def _refuse(request_id: str, cmd: str, refusal: ErrorCode, why: str = "", *, argument: str = "") -> Say:

@@ -18,7 +18,7 @@ from gateway.client.connection import Connection
 from gateway.client.deliveries import Backlogs, Deliveries, Missed
 from gateway.client.events import is_overtaken
 from gateway.client.mail import Mail, Place, Telling, mail, placed
-from gateway.client.session import Session
+from gateway.client.session import Session, nobody
 from gateway.delivery.barriers import Barrier
 from gateway.delivery.over import Over, may_matter
 from tieline import metrics
@@ -138,6 +138,10 @@ class Feed:
             self._deliveries.deliver(self._placed(frame, sequence) if self._names_places else frame)
         else:
             _unreadable.note("frame", "no text, or too long")
+
+    def note_over(self, call: str) -> None:
+        """Take note that the client has ended a call itself."""
+        self._over.add(call)
 
     def _is_late(self, frame: bytes) -> bool:
         """Whether a frame is an offer of a call that is over."""
@@ -267,6 +271,7 @@ class Feeds:
         subscription = await self._broker.subscribe(pushed_as, feed.on_message)
         self._subscriptions[session.connection] = subscription
         self._feeds[session.connection] = feed
+        session.on_hung_up = feed.note_over
         return feed
 
     async def drop(self, session: Session) -> None:
@@ -274,6 +279,7 @@ class Feeds:
         feed = self._feeds.pop(session.connection, None)
         if feed is not None:
             feed.detach()
+            session.on_hung_up = nobody
         subscription = self._subscriptions.pop(session.connection, None)
         if subscription is not None:
             with contextlib.suppress(NatsError):  # without a broker there is nothing to unsubscribe from

@@ -12,13 +12,15 @@ from gateway.delivery.delivery import Delivery
 from presence.mailbox import make_mailbox
 from tests.broker.runtime.watching import happens, watch
 from tests.support.nats_server import NatsServer
-from tests.unit.gateway.client.alice import PLAIN
+from tests.unit.gateway.client.alice import PLAIN, signal_ask
 from tests.unit.gateway.client.harness import AN_HOUR_S, Harness, connected, event
+from tests.unit.wire import samples
 from tieline.runtime.broker import Broker, BrokerAway, connect
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.verification.tokens import Claims
 from tieline.wire import jetstream_headers
-from tieline.wire.ids import ConnectionId, GatewayId, SecretHash, SessionId, UserId
+from tieline.wire.ids import CallId, ConnectionId, GatewayId, SecretHash, SessionId, UserId
+from tieline.wire.internal.signals import Accepted
 from tieline.wire.subjects import Subjects
 
 SUBJECTS = Subjects("t")
@@ -93,6 +95,22 @@ async def test_what_was_stored_before_is_missed_and_comes_first(way: Way) -> Non
     await way.send("e")
     assert way.harness.names() == ["e"]
     assert way.delivery.suspected_losses == 0
+
+
+async def test_whoever_has_hung_up_hears_no_more_offers_of_that_call(way: Way) -> None:
+    await way.follow()
+    way.delivery.release(way.alice, NOTHING)
+    ask = signal_ask(way.alice, "WEBRTC_HANGUP")
+    way.alice.router_answered(ask, Accepted("relayed", call=CallId("c-1")))
+    for call in ("c-1", "c-2"):
+        offer = samples.frame(samples.signal_message("WEBRTC_OFFER") | {"requestId": call})
+        headers = jetstream_headers.named(call, CallId(call))
+        way.broker.send(SUBJECTS.user(UserId("alice"), SessionId("s-1")), offer, headers=headers)
+    await way.delivery.settled()
+    assert way.harness.names() == ["c-2"]
+
+    await way.delivery.drop(way.alice)
+    way.alice.router_answered(ask, Accepted("relayed", call=CallId("c-2")))
 
 
 async def test_after_it_is_dropped_nothing_comes(way: Way) -> None:

@@ -24,7 +24,7 @@ from tests.unit.gateway.client.alice import (
 )
 from tests.unit.wire.samples import SIGNALS, frame, ping_message, room_message, signal_message
 from tieline.wire.codes import CloseCode, ErrorCode
-from tieline.wire.ids import UserId
+from tieline.wire.ids import CallId, UserId
 from tieline.wire.internal.answers import Done, Refused, SessionGone
 from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers, RoomMembers
 from tieline.wire.internal.sessions import LeaseKept
@@ -156,6 +156,22 @@ def test_a_command_that_a_client_made_up_is_no_label_of_a_metric() -> None:
 
 
 # What the cluster answers.
+
+
+def test_the_calls_that_a_client_has_ended_are_told() -> None:
+    session, ended = alice(), list[str]()
+    session.on_hung_up(CallId("of nobody"))
+    session.on_hung_up = ended.append
+    accepted = Accepted("relayed", call=CallId("c-1"))
+    session.router_answered(signal_ask(session), accepted)
+    session.router_answered(signal_ask(session, "WEBRTC_HANGUP"), Accepted("relayed"))
+    session.router_answered(
+        signal_ask(session, "WEBRTC_HANGUP"), Refused("NO_MATCHING_OFFER", call=CallId("c-2"))
+    )
+    assert ended == []
+
+    session.router_answered(signal_ask(session, "WEBRTC_HANGUP"), accepted)
+    assert ended == ["c-1"]
 
 
 @pytest.mark.parametrize("ack", ["relayed", "held"])

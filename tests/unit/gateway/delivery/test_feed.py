@@ -408,6 +408,13 @@ def test_an_offer_stored_after_the_end_of_its_call_stays_away() -> None:
     assert metrics.DELIVERED_LATE.count == late + 1
 
 
+def test_an_offer_of_a_call_that_the_client_has_ended_stays_away() -> None:
+    listener = Listener()
+    listener.feed.note_over(CALL)
+    listener.push("offer", 3, 2, CALL, signal("WEBRTC_OFFER", "offer"))
+    assert listener.harness.names() == []
+
+
 def test_an_offer_that_is_late_is_not_read_either() -> None:
     listener = Listener()
     listener.push("end", 2, 0, CALL, signal("WEBRTC_HANGUP", "end"))
