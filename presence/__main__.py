@@ -142,7 +142,7 @@ async def _serve(
     once, standings = Once(bucket, clock.now_ms), Standings(records, clock.now_ms)
     numbers = Numbers(bucket, clock.now_ms)
     moderation = Moderation(records, changes, standings, ask_gateway, max_rooms)
-    closings = Closings(records, rosters, once, clock.now_ms, moderation.put_out)
+    closings = Closings(records, rosters, once, clock.now_ms, moderation.put_out, standings)
     at_once = max(1, AT_ONCE // len(buckets))
     timers = [
         Timers(

@@ -6,7 +6,7 @@ from presence.app_mail import AppMail
 from presence.closings import Closings
 from presence.moderation import Moderation
 from presence.numbers import Numbers
-from presence.once import Once, number_of
+from presence.once import CarryOut, Once, number_of
 from presence.overview import Overview
 from tieline.wire.internal.answers import Outdated
 from tieline.wire.internal.backend import (
@@ -41,13 +41,13 @@ def handlers(
     orders: dict[type[PresenceRequest], Callable[..., Awaitable[PresenceReply]]] = {
         AddMember: moderation.add,
         RemoveMember: moderation.remove,
-        CloseRoom: closings.close,
+        CloseRoom: _whichever(closings.close),
         Disconnect: moderation.disconnect,
         Ban: moderation.ban,
         SetVoice: moderation.set_voice,
         EndCall: moderation.end_call,
-        MessageUser: mail.to_user,
-        MessageRoom: mail.to_room,
+        MessageUser: _whichever(mail.to_user),
+        MessageRoom: _whichever(mail.to_room),
     }
     looks: dict[type[PresenceRequest], Callable[..., Awaitable[PresenceReply]]] = {
         LookAtUser: overview.user,
@@ -58,8 +58,17 @@ def handlers(
     return {**{kind: _once(once, numbers, carry_out) for kind, carry_out in orders.items()}, **looks}
 
 
+def _whichever(carry_out: Callable[..., Awaitable[PresenceReply]]) -> CarryOut:
+    """Carry out what needs not know which copy of an order it is."""
+
+    async def carried_out(order: BackendOrder, _claim: int) -> PresenceReply:
+        return await carry_out(order)
+
+    return carried_out
+
+
 def _once(
-    once: Once, numbers: Numbers, carry_out: Callable[[BackendOrder], Awaitable[PresenceReply]]
+    once: Once, numbers: Numbers, carry_out: CarryOut
 ) -> Callable[[BackendOrder], Awaitable[PresenceReply]]:
     async def carried_out(order: BackendOrder) -> PresenceReply:
         if isinstance(order, OrderedChange) and not number_of(order):

@@ -25,14 +25,14 @@ from presence.rules.orders import OVERTAKEN
 from presence.rules.room import is_held
 from presence.rules.standing import NUMBERS_KEPT_MS
 from presence.side_by_side import some_at_once
-from presence.standings import number_in
+from presence.standings import Standings
 from presence.store import ABSENT, Conflict, Record, StoreUnavailable
 from tieline import metrics
 from tieline.wire.ids import RoomId, UserId
 from tieline.wire.internal import codec
 from tieline.wire.internal.backend import Affected, CloseRoom
 from tieline.wire.internal.directions import PresenceReply
-from tieline.wire.subjects import Keys, room_and_user
+from tieline.wire.subjects import Keys
 
 SLICE_S: Final = 3.0
 """How long members are put out before the request is answered: the API waits for 5 s."""
@@ -49,8 +49,8 @@ MOST_S: Final = 600.0
 KEPT_S: Final = NUMBERS_KEPT_MS / 1000
 """How long it is remembered when a room was closed."""
 
-PutOut = Callable[[RoomId, float, int, UserId], Awaitable[PresenceReply]]
-"""Put one user out of a room for an order of this number, and keep it out for so many seconds."""
+PutOut = Callable[[RoomId, int, int, UserId], Awaitable[PresenceReply]]
+"""Put one user out of a room, and keep it out until then, in Unix milliseconds, for an order of a number."""
 
 _log = logging.getLogger(__name__)
 
@@ -65,9 +65,11 @@ class Closings:
         once: Once,
         clock: Callable[[], int],
         put_out: PutOut,
+        standings: Standings,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take also the clock, in Unix milliseconds."""
+        self._standings = standings
         self._records = records
         self._rosters = rosters
         self._once = once
@@ -122,13 +124,14 @@ class Closings:
         """Put one user out, unless the time of the slice is over."""
         if self._monotonic() >= until:
             return None
-        kept_out_s = max(0, closing.until - self._clock()) / 1000
-        return await self._put_out(room, kept_out_s, closing.number, user)
+        return await self._put_out(room, closing.until, closing.number, user)
 
     async def _all(self, room: RoomId) -> list[UserId]:
         """List who is in a room or would be, and whose session is just about to begin there."""
         entries = await self._rosters.read_now(room)
-        return list(dict.fromkeys((*(entry.user for entry in entries), *await self._given(room))))
+        return list(
+            dict.fromkeys((*(entry.user for entry in entries), *await self._standings.entered_in(room)))
+        )
 
     async def _left(self, room: RoomId, number: int) -> list[UserId]:
         """List who is still in a room or would be: whoever has come just before is no replica's to miss.
@@ -138,15 +141,8 @@ class Closings:
         entries = await self._rosters.read_now(room)
         users = await self._records.users_now(entry.user for entry in entries)
         members = [each.user for each in entries if is_held(users.get(each.user), each.entry, room)]
-        given = await self._given(room)
-        return list(dict.fromkeys((*members, *(user for user, by in given.items() if by <= number))))
-
-    async def _given(self, room: RoomId) -> dict[UserId, int]:
-        """List who would be in a room by the backend's word, with the number of the order."""
-        found = await self._records.read_now(Keys.given_in(room))
-        return {
-            room_and_user(key)[1]: number_in(record.value) for key, record in found.items() if record.value
-        }
+        given = await self._standings.entered_in(room)
+        return list(dict.fromkeys((*members, *(user for user, by in given.items() if by.number <= number))))
 
     async def _finish(self, room: RoomId, closing: Closing) -> Affected:
         """Open the room to those who come later, and keep the answer for whoever asks again.

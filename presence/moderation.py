@@ -4,6 +4,7 @@ For each order: first the user's standing, which counts from then on, whatever c
 (`presence.rules.standing`); then the user's record, so that a session that lives, or is just about to begin,
 has it (`presence.rules.moderation`). Each step is taken only while no later order has overtaken this one
 (`presence.rules.orders`): a process may stand still before it.
+Each takes, beside the order, which copy of that it carries out (`presence.rules.orders.Place.claim`).
 What a gateway has to do for that it is asked to do, and has done it when the backend is answered: a word on
 the way to it may be lost with a broker that dies. Repeating an order changes nothing more.
 """
@@ -33,7 +34,7 @@ from presence.side_by_side import some_at_once
 from presence.standings import Standings
 from presence.store import StoreUnavailable
 from tieline.runtime.requests import NoAnswer
-from tieline.wire.codes import CloseCode, ErrorCode
+from tieline.wire.codes import CloseCode
 from tieline.wire.ids import NO_CALL, GatewayId, RoomId, UserId
 from tieline.wire.internal import codec
 from tieline.wire.internal.answers import Refused
@@ -89,26 +90,27 @@ class Moderation:
         self._ask_gateway = ask_gateway
         self._most_given = max_rooms or MOST_GIVEN
 
-    async def add(self, order: AddMember) -> PresenceReply:
+    async def add(self, order: AddMember, claim: int = 0) -> PresenceReply:
         """Make a user a member, now or when it connects."""
         user, room = order.user, order.room
-        given = (await self._standings.read(user)).given
-        if room not in given and len(given) >= self._most_given:
-            return Refused(ErrorCode.TOO_MANY_ROOMS.name)
-        before_it = await self._standings.give(user, room, order.number)
-        if before_it is None:
-            return OVERTAKEN
-        place = Place(user, of_room(room), order.number, order.once, room=room)
+        place = _place(order, of_room(room), claim, room)
         put_in = in_place(place, functools.partial(rules.put_in, room))
         for _ in range(TRIES):
+            not_given = await self._standings.give(room, place, self._most_given)
+            if not_given is not None:
+                return not_given
             record = await self._record(user)
             if record is not None and rules.is_asked_by_gateway(record, room):
                 reply = await self._have_joined(order, record.session)
             else:
                 reply = await self._changes.user(user, put_in, rooms=(room,), confirmed=True)
             if isinstance(reply, Refused):
-                await self._standings.take_back(user, room, order.number, before_it)
-                return reply
+                await self._standings.take_back(room, place)
+                refused = functools.partial(rules.not_put_in, room, reply)
+                reply = await self._changes.user(user, refused, confirmed=True)
+                if isinstance(reply, Refused):
+                    return reply
+                continue  # what another copy has asked before has put it in meanwhile
             record = await self._record(user)
             is_elsewhere = record is not None and record.is_reachable and room not in record.rooms
             if reply is not None and not is_elsewhere:
@@ -133,24 +135,26 @@ class Moderation:
             case _:
                 return None
 
-    async def remove(self, order: RemoveMember) -> PresenceReply:
+    async def remove(self, order: RemoveMember, claim: int = 0) -> PresenceReply:
         """Put a user out of a room, and keep it out for a while."""
-        user, room, number = order.user, order.room, order.number
-        if await self._standings.take(user, room, order.kept_out_s, number) is None:
+        room, until = order.room, self._changes.clock() + int(order.kept_out_s * 1000)
+        place = _place(order, of_room(room), claim, room)
+        if await self._standings.take(room, place, until) is None:
             return OVERTAKEN
-        reply = await self._put_out(room, Place(user, of_room(room), number, order.once, room=room))
+        reply = await self._put_out(room, place)
         if reply == OVERTAKEN:  # the room was closed since, and it may come again
-            await self._standings.take(user, room, 0.0, number)
+            await self._standings.take(room, place, 0)
         return reply
 
-    async def put_out(self, room: RoomId, kept_out_s: float, number: int, user: UserId) -> PresenceReply:
-        """Put a user out of a room that is being closed, and keep it out for so many seconds.
+    async def put_out(self, room: RoomId, until: int, number: int, user: UserId) -> PresenceReply:
+        """Put a user out of a room that is being closed, and keep it out until then, in Unix milliseconds.
 
         The order to close it has this number; of whom a later one has decided since, that one counts.
         """
-        if await self._standings.take(user, room, kept_out_s, number, ages=False) is None:
+        place = Place(user, of_room(room), number, closing=room)
+        if await self._standings.take(room, place, until, ages=False) is None:
             return OVERTAKEN
-        return await self._put_out(room, Place(user, of_room(room), number, closing=room))
+        return await self._put_out(room, place)
 
     async def _put_out(self, room: RoomId, place: Place) -> PresenceReply:
         put_out = in_place(place, functools.partial(rules.put_out, room))
@@ -158,16 +162,17 @@ class Moderation:
         await self._changes.settle_all_kept_for(place.user)
         return reply
 
-    async def disconnect(self, order: Disconnect) -> PresenceReply:
+    async def disconnect(self, order: Disconnect, claim: int = 0) -> PresenceReply:
         """End a user's session, and close its connection."""
-        in_time = functools.partial(unless_answered, order.once)
+        in_time = functools.partial(unless_answered, order.once, claim)
         return await self._disconnect(order.user, in_time, waited_until(order.number))
 
-    async def ban(self, order: Ban) -> PresenceReply:
+    async def ban(self, order: Ban, claim: int = 0) -> PresenceReply:
         """Keep a user away, or let it come again."""
-        if await self._standings.ban(order.user, order.for_s, order.number) is None:
+        place = _place(order, BAN, claim)
+        if await self._standings.ban(place, order.for_s) is None:
             return OVERTAKEN
-        in_turn = functools.partial(in_place, Place(order.user, BAN, order.number, order.once))
+        in_turn = functools.partial(in_place, place)
         if order.for_s <= 0:  # who is about to disconnect it for an older ban finds the record changed
             return await self._changes.user(order.user, in_turn(rules.touch), confirmed=True)
         reply = await self._disconnect(order.user, in_turn)
@@ -195,12 +200,11 @@ class Moderation:
             if await self._lives(session.gateway):
                 raise StoreUnavailable("the user's gateway does not answer") from error
 
-    async def set_voice(self, order: SetVoice) -> PresenceReply:
+    async def set_voice(self, order: SetVoice, claim: int = 0) -> PresenceReply:
         """Let a user start no calls, and end those that it has; or let it start some again."""
-        user, is_allowed = order.user, order.is_allowed
-        if await self._standings.silence(user, order.number, is_silenced=not is_allowed) is None:
+        user, is_allowed, place = order.user, order.is_allowed, _place(order, VOICE, claim)
+        if await self._standings.silence(place, is_silenced=not is_allowed) is None:
             return OVERTAKEN
-        place = Place(user, VOICE, order.number, order.once)
         rule = in_place(place, functools.partial(rules.set_voice, user, is_allowed))
         reply = await self._changes.user(user, rule, confirmed=True)
         if not is_allowed and reply != OVERTAKEN:
@@ -218,10 +222,10 @@ class Moderation:
 
         await some_at_once(end, peers, AT_ONCE)
 
-    async def end_call(self, order: EndCall) -> PresenceReply:
+    async def end_call(self, order: EndCall, claim: int = 0) -> PresenceReply:
         """End what two users negotiate."""
         rule = functools.partial(rules.end_call, order.user, order.peer, order.call, f"ended {order.once}")
-        in_time, until_ms = unless_answered(order.once, rule), waited_until(order.number)
+        in_time, until_ms = unless_answered(order.once, claim, rule), waited_until(order.number)
         reply = await self._changes.end_offered(order.user, order.peer, in_time, until_ms)
         assert isinstance(reply, Affected | Refused)  # the rule says nothing else
         return reply
@@ -234,3 +238,9 @@ class Moderation:
         key = Keys.lease_timer(gateway)
         found = await self._records.store.read(key, confirmed=True)
         return key in found and bool(found[key].value)
+
+
+def _place(
+    order: AddMember | RemoveMember | Ban | SetVoice, what: str, claim: int, room: RoomId | None = None
+) -> Place:
+    return Place(order.user, what, order.number, order.once, claim, room)

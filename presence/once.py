@@ -7,7 +7,8 @@ does when it waits, is answered with that: it is not carried out side by side.
 
 When a process dies in between, its claim runs out, and whoever asks next carries the change out once more:
 each is made so that this changes nothing more (`presence.moderation`). So is one that takes longer than a
-claim lasts; the first answer that is kept is that of all.
+claim lasts: it is the copy that has claimed the name last which is carried out, by its claim, and no other
+one goes on (`presence.rules.orders`). Nobody is answered but with what is kept, which is the first answer.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from presence.records import MAX_TRIES
-from presence.rules.orders import Named, encode_named, read_named
+from presence.rules.orders import OVERTAKEN, Named, encode_named, read_named
 from presence.store import ABSENT, Conflict, Store, StoreUnavailable
 from tieline.wire.internal import codec
 from tieline.wire.internal.answers import Refused
@@ -42,12 +43,21 @@ LOOK_S: Final = 0.1
 """Between two looks whether the change that another one carries out is answered."""
 
 
+CLAIMS: Final = 2
+"""How often one who asks claims the name: once more when another one has taken it over in vain."""
+
+CarryOut = Callable[[BackendOrder, int], Awaitable[PresenceReply]]
+"""Carry out a change; also takes the revision of the claim, which tells this copy of it from others."""
+
+
 class _Claim(NamedTuple):
     """What stands under the name of a change."""
 
     kept: Named
     revision: int
     is_mine: bool
+    is_first: bool = False
+    """Nothing was known under that name."""
 
 
 class Once:
@@ -58,32 +68,33 @@ class Once:
         self._store = store
         self._clock = clock
 
-    async def carry_out(
-        self, order: BackendOrder, carry_out: Callable[[BackendOrder], Awaitable[PresenceReply]]
-    ) -> PresenceReply:
+    async def carry_out(self, order: BackendOrder, carry_out: CarryOut) -> PresenceReply:
         """Carry a change out, unless it is known how it was answered, or another one has its name.
 
         It has the number with which it was asked for first under its name: asked for again, it is no later.
         """
         change = _hash_of(order)
-        while True:
-            claim = await self._claim(order, change)
+        for _ in range(CLAIMS):
+            claim = await self._claim_when_free(order, change)
             if claim.kept.change != change:
                 return Refused(USED_FOR_ANOTHER)
             if claim.kept.answer:
                 return codec.decode_presence_reply(claim.kept.answer)
-            if claim.is_mine:
-                break
-            await asyncio.sleep(LOOK_S)
-        try:
-            reply = await carry_out(_with_number(order, claim.kept.number))
-        except Exception:
-            await self._release(order, claim)
-            raise
-        if isinstance(reply, Refused) or (isinstance(reply, Affected) and not reply.left):
-            return await self._keep(order, claim, reply)
-        await self._release(order, claim)
-        return reply
+            try:
+                if claim.is_first and self._may_be_forgotten(order):
+                    reply: PresenceReply = OVERTAKEN
+                else:
+                    reply = await carry_out(_with_number(order, claim.kept.number), claim.revision)
+            except Exception:
+                await self._release(order, claim)
+                raise
+            if not isinstance(reply, Refused | Affected) or (isinstance(reply, Affected) and reply.left):
+                await self._release(order, claim)
+                return reply
+            kept = await self._keep(order, claim, reply)
+            if kept is not None:
+                return kept
+        raise StoreUnavailable(f"others have begun with {Keys.once(order.once)} again and again")
 
     async def settle(self, order: BackendOrder, reply: Affected) -> None:
         """Keep the answer to a change that is finished, whether somebody waits for it or not."""
@@ -98,14 +109,23 @@ class Once:
                 return
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {key}")
 
+    async def _claim_when_free(self, order: BackendOrder, change: bytes) -> _Claim:
+        """Claim the name, if nobody else carries the change out, or wait for how that ends."""
+        while True:
+            claim = await self._claim(order, change)
+            if claim.is_mine or claim.kept.change != change or claim.kept.answer:
+                return claim
+            await asyncio.sleep(LOOK_S)
+
     async def _claim(self, order: BackendOrder, change: bytes) -> _Claim:
         """Claim the name for this change, unless it has an answer, or is claimed by somebody else."""
-        key, revision, number = Keys.once(order.once), 0, number_of(order)
+        key, revision, number, is_first = Keys.once(order.once), 0, number_of(order), True
         for _ in range(MAX_TRIES):
             claim = Named(change, b"", self._clock() + CLAIM_MS, number)
             with contextlib.suppress(Conflict):
-                return _Claim(claim, await self._write(order, claim, revision), True)
+                return _Claim(claim, await self._write(order, claim, revision), True, is_first)
             kept, revision = await self._read(key)
+            is_first = kept is None
             number = kept.number if kept is not None and kept.change == change else number
             is_free = kept is None or (
                 kept.change == change and not kept.answer and kept.claimed_until <= self._clock()
@@ -113,6 +133,12 @@ class Once:
             if kept is not None and not is_free:
                 return _Claim(kept, revision, False)
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {key}")
+
+    def _may_be_forgotten(self, order: BackendOrder) -> bool:
+        """Whether an order is so old that nobody may know any more how it was answered."""
+        return isinstance(order, StandingOrder) and (
+            order.number / 1000 + 1000 * min(order.kept_s, LONGEST_S) <= self._clock()
+        )
 
     async def _release(self, order: BackendOrder, claim: _Claim) -> None:
         """Let the next one who asks carry the change out at once. If that is not stored, it waits."""
@@ -129,15 +155,19 @@ class Once:
         key, kept_s = Keys.once(order.once), min(order.kept_s, LONGEST_S)
         return await self._store.write(key, encode_named(kept), revision, kept_s)
 
-    async def _keep(self, order: BackendOrder, claim: _Claim, reply: Affected | Refused) -> PresenceReply:
-        """Keep an answer, unless another one to the same change is kept: then it is that."""
+    async def _keep(
+        self, order: BackendOrder, claim: _Claim, reply: Affected | Refused
+    ) -> PresenceReply | None:
+        """Keep an answer; returns that which is kept. None: another copy is carried out, or was."""
         change = claim.kept.change
         try:
             await self._write(order, _answered(claim.kept, change, reply), claim.revision)
         except Conflict:
             kept, _ = await self._read(Keys.once(order.once))
-            if kept is not None and kept.change == change and kept.answer:
-                return codec.decode_presence_reply(kept.answer)
+            if kept is None and isinstance(reply, Affected):  # it took longer than that is remembered
+                return reply
+            is_answered = kept is not None and kept.change == change and kept.answer
+            return codec.decode_presence_reply(kept.answer) if kept is not None and is_answered else None
         return reply
 
 

@@ -2,7 +2,8 @@
 
 What is told of one user is the leader's word, so that a backend sees what it has just changed, and so is who
 is given a room. Other lists may lag a moment behind. All there is is counted by its keys, of which some have
-been removed half a minute ago, and some were left behind by a process that died (`presence.rules.room`).
+been removed half a minute ago, and some were left behind by a process that died (`presence.rules.room`,
+`presence.standings`): to count them right, each user's record would have to be read.
 """
 
 from collections import Counter
@@ -85,16 +86,13 @@ class Overview:
 
     async def room(self, ask: LookAtRoom) -> PresenceReply:
         """List a page of a room's members."""
-        entries, found = await both(
-            self._rosters.read(ask.room, {}), self._records.read_now(Keys.given_in(ask.room))
-        )
-        given = {room_and_user(key)[1] for key, index in found.items() if index.value}
+        entries, given = await both(self._rosters.read(ask.room, {}), self._standings.members_in(ask.room))
         there = (await self._rosters.members(ask.room, entries, {})).members
         members = {
             one.user_id: MemberSeen(one.user_id, one.status, one.voice, one.joined_at, one.user_id in given)
             for one in there
         }
-        members |= {user: MemberSeen(user, OFFLINE, False, 0, True) for user in given - members.keys()}
+        members |= {user: MemberSeen(user, OFFLINE, False, 0, True) for user in given.keys() - members.keys()}
         names = sorted(user for user in members if not ask.only or user == ask.only)
         page, has_more = _page(names, ask.after, ask.limit)
         return RoomSeen(tuple(members[user] for user in page), len(members), has_more)

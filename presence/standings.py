@@ -1,10 +1,12 @@
 """What the backend has decided about users, as it is stored. Its meaning is in `presence.rules.standing`.
 
 Who is a member of a room by the backend's word stands under the room, too, so that it is found there: an
-index, written before a standing says so and removed after it says so no more. It says by which order, so that
-an older one does not remove what a later one has entered.
+index, written before a standing says so and removed after it says so no more, so it may have more than is so
+(`members_in`). It says by which copy of which order, so that an older one does not remove what a later one
+has entered.
 
-What an order changes it changes in its turn (`presence.rules.orders`): not after a later one.
+What an order changes it changes in its turn (`presence.rules.orders`): not after a later one, nor once it is
+answered, nor when another copy of it has begun since.
 """
 
 import functools
@@ -12,29 +14,26 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from presence.records import MAX_TRIES, Records, encode
+from presence.rules import giving
 from presence.rules import standing as rules
-from presence.rules.orders import BAN, VOICE, of_room
+from presence.rules.orders import OVERTAKEN, Place, answer_in
 from presence.rules.standing import Standing
 from presence.store import ABSENT, Conflict, Record, StoreUnavailable
 from tieline import metrics
 from tieline.runtime.unreadable import UNREADABLE
 from tieline.wire.ids import RoomId, UserId
-from tieline.wire.subjects import Keys
+from tieline.wire.internal.answers import Refused
+from tieline.wire.subjects import Keys, room_and_user
 
 MIN_KEPT_S: Final = 1.0
 """The shortest time for which NATS keeps a record."""
 
 
-class Before(NamedTuple):
-    """What was known of a user and a room before an order."""
+class AsOf(NamedTuple):
+    """Which copy of which order has entered a user into the index of a room. A later one is greater."""
 
     number: int
-    """Of the last order; 0: there was none."""
-    was_given: bool
-    """Whether an earlier order has made the user a member."""
-
-
-NOTHING_BEFORE: Final = Before(0, was_given=False)
+    claim: int
 
 
 class Standings:
@@ -49,16 +48,36 @@ class Standings:
         key = Keys.standing(user)
         return _standing((await self._records.store.read(key, confirmed=True)).get(key, ABSENT))
 
+    async def members_in(self, room: RoomId) -> dict[UserId, AsOf]:
+        """List who is a member of a room by the backend's word, with the order by which the index has it.
+
+        Whoever has died between the two leaves an entry of somebody who is not: the standing says it.
+        """
+        entries = await self.entered_in(room)
+        found = await self._records.read_now(*map(Keys.standing, entries)) if entries else {}
+        standings = {user: _standing(found.get(Keys.standing(user), ABSENT)) for user in entries}
+        return {user: by for user, by in entries.items() if room in standings[user].given}
+
+    async def entered_in(self, room: RoomId) -> dict[UserId, AsOf]:
+        """List who is in the index of a room: who is given it, or is about to be, or was."""
+        found = await self._records.read_now(Keys.given_in(room))
+        return {room_and_user(key)[1]: as_of(record.value) for key, record in found.items() if record.value}
+
     async def change(
-        self, user: UserId, change: Callable[[Standing, int], Standing | None]
+        self,
+        user: UserId,
+        change: Callable[[Standing, int], Standing | None],
+        place: Place | None = None,
     ) -> Standing | None:
         """Change a user's standing; `change` gets what it is, and the time in Unix milliseconds.
 
-        None: `change` does not want that any more.
+        None: `change` does not want that any more, or an order that has a place is not to go on.
         """
         key = Keys.standing(user)
         for _ in range(MAX_TRIES):
             stored = (await self._records.store.read(key, confirmed=True)).get(key, ABSENT)
+            if place is not None and await self._is_over(place):  # looked up after what is written then
+                return None
             before, now = _standing(stored), self._clock()
             after = change(before, now)
             if after is None or after == before:
@@ -76,112 +95,116 @@ class Standings:
             return after
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {key}")
 
-    async def order(
-        self,
-        user: UserId,
-        what: str,
-        number: int,
-        change: Callable[[Standing, int], Standing],
-        *,
-        ages: bool = True,
-    ) -> Standing | None:
-        """Change what an order of this number is about; None: a later one was carried out before.
+    async def _is_over(self, place: Place) -> bool:
+        """Whether an order is answered, or another copy of it has begun since."""
+        if not place.once:
+            return False
+        key = Keys.once(place.once)
+        named = (await self._records.store.read(key, confirmed=True)).get(key, ABSENT)
+        return answer_in(named.value, named.revision, place.claim) is not None
 
-        With `ages` an order that is too old to know that is refused as well.
+    async def order(
+        self, place: Place, change: Callable[[Standing, int], Standing], *, ages: bool = True
+    ) -> Standing | None:
+        """Change what an order is about; None: it is not to go on, or a later one was carried out before.
+
+        With `ages` an order that is too old to know that is not carried out either.
         """
 
         def in_turn(before: Standing, now: int) -> Standing | None:
-            numbered = (
-                None if ages and rules.is_too_old(number, now) else rules.in_turn(before, what, number, now)
-            )
+            if ages and rules.is_too_old(place.number, now):
+                return None
+            numbered = rules.in_turn(before, place.what, place.number, now)
             return None if numbered is None else change(numbered, now)
 
-        return await self.change(user, in_turn)
+        return await self.change(place.user, in_turn, place)
 
-    async def give(self, user: UserId, room: RoomId, number: int) -> Before | None:
-        """Make a user a member of a room whenever it is connected. See `order`.
+    async def give(self, room: RoomId, place: Place, most: int) -> Refused | None:
+        """Make a user a member of a room whenever it is connected; says why not, if it is not made one.
 
-        Returns what was ordered before, for `take_back`.
+        It is given so many rooms at most. An order that is not to go on is `OVERTAKEN`. See `order`.
         """
-        before_it = NOTHING_BEFORE
+        refused = OVERTAKEN
 
         def given(before: Standing, now: int) -> Standing | None:
-            nonlocal before_it
-            last = before.newest(of_room(room))
-            before_it = Before(last, room in before.given and last != number)
-            if rules.is_too_old(number, now):
-                return None
-            numbered = rules.in_turn(before, of_room(room), number, now)
-            return None if numbered is None else rules.give(numbered, room, now)
-
-        await self._enter_index(user, room, number)
-        if await self.change(user, given) is None:
-            await self._leave_index(user, room, number)
+            nonlocal refused
+            after = giving.given(before, room, place, most, now)
+            if isinstance(after, Standing):
+                return after
+            refused = after
             return None
-        return before_it
 
-    async def take_back(self, user: UserId, room: RoomId, number: int, before_it: Before) -> None:
-        """Undo what an order of this number has given, as if it had not come, if it is the last one."""
+        await self._enter_index(room, place)
+        is_given = await self.change(place.user, given, place) is not None
+        if not is_given:
+            await self._leave_index(room, place)
+            return refused
+        await self._enter_index(room, place)  # if who has left it meanwhile looked before
+        return None
+
+    async def take_back(self, room: RoomId, place: Place) -> None:
+        """Undo what this copy of an order has given (`presence.rules.giving`).
+
+        Where another copy, or another order, gives the room, the index keeps what that has entered.
+        """
 
         def taken(before: Standing, now: int) -> Standing | None:
-            if before.newest(of_room(room)) != number:
-                return None
-            as_before = rules.renumbered(before, of_room(room), before_it.number)
-            return as_before if before_it.was_given else rules.take(as_before, room, 0, now)
+            return giving.taken_back(before, room, place, now)
 
-        await self.change(user, taken)
-        await self._leave_index(user, room, number)
+        await self.change(place.user, taken)
+        await self._leave_index(room, place)
 
-    async def take(
-        self, user: UserId, room: RoomId, kept_out_s: float, number: int, *, ages: bool = True
-    ) -> Standing | None:
-        """Make a user no member by the backend's word, and keep it out for a while. See `order`."""
+    async def take(self, room: RoomId, place: Place, until: int, *, ages: bool = True) -> Standing | None:
+        """Make a user no member by the backend's word, and keep it out until then. See `order`."""
 
         def taken(before: Standing, now: int) -> Standing:
-            return rules.take(before, room, now + int(kept_out_s * 1000), now)
+            return rules.take(before, room, until, now)
 
-        after = await self.order(user, of_room(room), number, taken, ages=ages)
-        await self._leave_index(user, room, number)
+        after = await self.order(place, taken, ages=ages)
+        await self._leave_index(room, place)
         return after
 
-    async def _enter_index(self, user: UserId, room: RoomId, number: int) -> None:
-        key = Keys.given(room, user)
+    async def _enter_index(self, room: RoomId, place: Place) -> None:
+        key, by = Keys.given(room, place.user), AsOf(place.number, place.claim)
         for _ in range(MAX_TRIES):
             stored = (await self._records.store.read(key, confirmed=True)).get(key, ABSENT)
-            if stored.value and number_in(stored.value) >= number:
+            if stored.value and as_of(stored.value) >= by:
                 return
             try:
-                await self._records.store.write(key, str(number).encode(), stored.revision)
+                await self._records.store.write(key, f"{by.number} {by.claim}".encode(), stored.revision)
             except Conflict:
                 metrics.CAS_CONFLICTS.inc()
                 continue
             return
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {key}")
 
-    async def _leave_index(self, user: UserId, room: RoomId, number: int) -> None:
+    async def _leave_index(self, room: RoomId, place: Place) -> None:
         """Remove what says that a user is given a room, unless it is, or a later order is about to do it."""
-        key = Keys.given(room, user)
+        key, by = Keys.given(room, place.user), AsOf(place.number, place.claim)
         stored = (await self._records.store.read(key, confirmed=True)).get(key, ABSENT)
-        if stored.value and number_in(stored.value) <= number and room not in (await self.read(user)).given:
-            await self._records.remove(key, stored.revision)
+        if not stored.value or as_of(stored.value) > by or room in (await self.read(place.user)).given:
+            return
+        await self._records.remove(key, stored.revision)
+        if room in (await self.read(place.user)).given:  # an older one has given it just now
+            await self._enter_index(room, place)
 
-    async def ban(self, user: UserId, for_s: float, number: int) -> Standing | None:
+    async def ban(self, place: Place, for_s: float) -> Standing | None:
         """Let a user connect no more for a while; 0: let it connect again. See `order`."""
 
         def banned(before: Standing, now: int) -> Standing:
             return rules.ban(before, now + int(for_s * 1000) if for_s else 0, now)
 
-        return await self.order(user, BAN, number, banned)
+        return await self.order(place, banned)
 
-    async def silence(self, user: UserId, number: int, *, is_silenced: bool) -> Standing | None:
+    async def silence(self, place: Place, *, is_silenced: bool) -> Standing | None:
         """Let a user start no calls, or let it again. See `order`."""
-        silenced = functools.partial(_silenced, is_silenced=is_silenced)
-        return await self.order(user, VOICE, number, silenced)
+        return await self.order(place, functools.partial(_silenced, is_silenced=is_silenced))
 
 
-def number_in(index: bytes) -> int:
-    """Read as of which order an entry of the index stands; 0: it does not say."""
-    return int(index) if index.isdigit() else 0
+def as_of(index: bytes) -> AsOf:
+    """Read as of which order an entry of the index stands; zeros: it does not say."""
+    number, _, claim = index.partition(b" ")
+    return AsOf(*(int(each) if each.isdigit() else 0 for each in (number, claim)))
 
 
 def _silenced(before: Standing, now: int, *, is_silenced: bool) -> Standing:

@@ -75,6 +75,15 @@ def put_in(room: RoomId, user: User | None, beside: Beside, facts: Facts) -> Ste
     return Change(Affected(1), msgspec.structs.replace(user, rooms=rooms), tuple(effects))
 
 
+def not_put_in(room: RoomId, reply: Refused, user: User | None, _beside: Beside, _facts: Facts) -> Step[User]:
+    """Answer that a user was not made a member, unless it is in the room by now. It is given it no more.
+
+    Who was about to put it in for the same order, and has decided before that, decides anew.
+    """
+    is_in = user is not None and user.is_reachable and room in user.rooms
+    return Change(Affected(0) if is_in else reply, _touched(user))
+
+
 def put_out(room: RoomId, user: User | None, _beside: Beside, facts: Facts) -> Change[User]:
     """Make a user a member of a room no more, end what it negotiates without one, and tell all.
 

@@ -8,7 +8,8 @@ about to write. Whoever carries out a later order writes the standing first, and
 nothing of it changes: either the look finds the number, or the write finds another record.
 
 The same order may be carried out by two processes, of which one stood still. When it is answered
-(`presence.once`), nothing more is changed for it: what its user has done since stands.
+(`presence.once`), nothing more is changed for it: what its user has done since stands. Until then the copy
+counts that has claimed its name last: each step looks whether that is still its own.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,6 +31,10 @@ from tieline.wire.subjects import Keys
 
 OVERTAKEN: Final = Refused("OVERTAKEN")
 """A later order about the same thing was carried out before."""
+
+OTHER_COPY: Final = Refused("OTHER_COPY")
+"""Another copy of the order has begun since, or its answer is forgotten already. It is an answer to nobody:
+who asked for this copy is told what the other one is answered."""
 
 ANSWERED: Final = Refused("ANSWERED")
 """The order was carried out before, and is answered: nobody waits for what comes of it. Its user is out."""
@@ -82,6 +87,9 @@ class Place(NamedTuple):
     number: int
     once: str = ""
     """The name under which it is answered; empty: of an order about a whole room."""
+    claim: int = 0
+    """The revision of the claim of that name, by which one copy of an order is told from another
+    (`presence.once`); 0: whichever."""
     room: RoomId | None = None
     """The room of which the user is made a member, or is no more: whoever closes that has overtaken it."""
     closing: RoomId | None = None
@@ -107,13 +115,13 @@ def in_place(place: Place, rule: Rule[RecordT]) -> Rule[RecordT]:
             return Change(OVERTAKEN)
         if place.closing is not None and closing_of(place.closing, facts) is None:
             return Change(Affected(0))
-        answer = _answer(place.once, facts)
+        answer = _answer(place.once, place.claim, facts)
         return rule(record, beside, facts) if answer is None else Change(answer)
 
     return decide
 
 
-def unless_answered(once: str, rule: Rule[RecordT]) -> Rule[RecordT]:
+def unless_answered(once: str, claim: int, rule: Rule[RecordT]) -> Rule[RecordT]:
     """Have a rule decide only what is not answered yet: of an order that no other one takes back.
 
     It is carried out only while somebody waits for the answer (`waited_until`): what is disconnected, or
@@ -124,7 +132,7 @@ def unless_answered(once: str, rule: Rule[RecordT]) -> Rule[RecordT]:
     def decide(record: RecordT | None, beside: Beside, facts: Facts) -> Step[RecordT]:
         if key not in facts.read:
             return LookAt((key,))
-        answer = _answer(once, facts)
+        answer = _answer(once, claim, facts)
         return rule(record, beside, facts) if answer is None else Change(answer)
 
     return decide
@@ -153,7 +161,7 @@ def joining(
             return join(user, beside, facts)
         place = Place(ask.user, of_room(ask.room), ask.order, ask.once, room=ask.room)
         step = in_place(place, join)(user, beside, facts)
-        if isinstance(step, Change) and isinstance(step.reply, Affected):
+        if isinstance(step, Change) and (isinstance(step.reply, Affected) or step.reply == OTHER_COPY):
             return Change(ANSWERED)
         return step
 
@@ -164,11 +172,20 @@ def _is_in(ask: JoinRoom, user: User | None) -> bool:
     return user is not None and user.has_live(ask.session) and ask.room in user.rooms
 
 
-def _answer(once: str, facts: Facts) -> Affected | Refused | None:
-    """Read how an order was answered; None: it is not known to be."""
-    named = read_named(facts.read[Keys.once(once)][0]) if once else None
+def _answer(once: str, claim: int, facts: Facts) -> Affected | Refused | None:
+    return answer_in(*facts.read[Keys.once(once)], claim) if once else None
+
+
+def answer_in(value: bytes, revision: int, claim: int) -> Affected | Refused | None:
+    """Read what stands under an order's name: how this copy of it is answered; None: it is to go on.
+
+    Whoever carries an order out has claimed its name before: where nothing stands there, it is forgotten.
+    """
+    if not value:
+        return OTHER_COPY
+    named = read_named(value)
     if named is None or not named.answer:
-        return None
+        return OTHER_COPY if claim and revision != claim else None
     try:
         answer = codec.decode_presence_reply(named.answer)
     except UNREADABLE:

@@ -42,6 +42,20 @@ Beside = Mapping[UserId, User]
 AskT = TypeVar("AskT", OpenSession, Register, Regrant)
 
 
+class Gift(msgspec.Struct, frozen=True, array_like=True):
+    """An order that made a user a member, which is taken back if it is refused (`presence.rules.giving`)."""
+
+    room: RoomId
+    number: int
+    """Of the order."""
+    claim: int
+    """Which copy of it has given that last (`presence.rules.orders.Place`)."""
+    number_before: int
+    """Of the order about the same thing before it; 0: there was none."""
+    was_given: bool
+    """Whether the user was a member before it."""
+
+
 class Standing(msgspec.Struct, frozen=True, array_like=True):
     """What the backend has decided about a user. Times are Unix milliseconds."""
 
@@ -55,6 +69,8 @@ class Standing(msgspec.Struct, frozen=True, array_like=True):
     orders: tuple[tuple[str, int], ...] = ()
     """The number of the order that was carried out last, of each thing that is ordered
     (`presence.rules.orders`)."""
+    gifts: tuple[Gift, ...] = ()
+    """What was given within that time, the last ones of each room, in their order."""
 
     def is_out_of(self, room: RoomId, now: int) -> bool:
         """Whether it may not be in a room now."""
@@ -136,12 +152,6 @@ def is_too_old(number: int, now: int) -> bool:
     return _known_until(number) <= now
 
 
-def renumbered(standing: Standing, what: str, number: int) -> Standing:
-    """Have an order about a thing be the last one again, as if the one after it had not come; 0: none."""
-    orders = {**dict(standing.orders), what: number}
-    return msgspec.structs.replace(standing, orders=tuple(each for each in orders.items() if each[1]))
-
-
 def _known_until(number: int) -> int:
     return number // 1000 + NUMBERS_KEPT_MS
 
@@ -155,7 +165,8 @@ def give(standing: Standing, room: RoomId, now: int) -> Standing:
 def take(standing: Standing, room: RoomId, until: int, now: int) -> Standing:
     """Make a user a member no more, and keep it out of the room until then."""
     given = tuple(each for each in standing.given if each != room)
-    return _pruned(msgspec.structs.replace(standing, given=given), now, out_of=(room, until))
+    gifts = tuple(each for each in standing.gifts if each.room != room)
+    return _pruned(msgspec.structs.replace(standing, given=given, gifts=gifts), now, out_of=(room, until))
 
 
 def ban(standing: Standing, until: int, now: int) -> Standing:

@@ -13,7 +13,7 @@ from tieline.runtime.requests import Requests
 from tieline.wire.ids import UserId
 from tieline.wire.internal.answers import Refused
 from tieline.wire.internal.backend import Affected, Disconnect
-from tieline.wire.internal.directions import BackendOrder, PresenceReply
+from tieline.wire.internal.directions import PresenceReply
 
 AT_ONCE = 5
 
@@ -33,7 +33,7 @@ async def test_of_many_changes_of_one_name_at_once_one_is_made(bucket: Bucket) -
         made: list[str] = []
 
         async def ask(user: str, turn: int = turn, made: list[str] = made) -> PresenceReply:
-            async def make(_: BackendOrder) -> PresenceReply:
+            async def make(*_: object) -> PresenceReply:
                 made.append(user)
                 await asyncio.sleep(0)
                 return Affected(1)
@@ -51,7 +51,7 @@ async def test_of_many_who_ask_for_the_same_at_once_one_makes_it(bucket: Bucket)
     made: list[None] = []
 
     async def ask() -> PresenceReply:
-        async def make(_: BackendOrder) -> PresenceReply:
+        async def make(*_: object) -> PresenceReply:
             made.append(None)
             await asyncio.sleep(0.01)
             return Affected(len(made))

@@ -27,7 +27,7 @@ from presence.rules.effects import (
 )
 from presence.rules.fact import CallFact, Course, MemberFact
 from presence.rules.negotiated import HeldCandidate, Negotiation, Remembered, WaitingOffer, apart
-from presence.rules.standing import Standing
+from presence.rules.standing import Gift, Standing
 from presence.rules.user import Grant, Membership, Owed, RosterEntry, Session, User
 from presence.rules.waking import Wait, Waits
 from presence.store import Record
@@ -303,7 +303,14 @@ SAMPLES: Final = (
     Sample(
         "everything that the backend may decide",
         STANDING,
-        Standing(AT, (ROOM,), is_silenced=True, kept_out=((LOBBY, AT + 1),), orders=(("ban", AT),)),
+        Standing(
+            AT,
+            (ROOM,),
+            is_silenced=True,
+            kept_out=((LOBBY, AT + 1),),
+            orders=(("ban", AT),),
+            gifts=(Gift(ROOM, AT, 7, AT - 1, was_given=True),),
+        ),
     ),
 )
 

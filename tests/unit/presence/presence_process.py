@@ -92,7 +92,7 @@ class PresenceProcess:
         self._judge = judge
         self._entitlement = entitlement
         self._policy: CandidatePolicy = policy
-        self._max_members = max_members
+        self._max_members: int = max_members if beside is None else beside._max_members
         self._most_waited_for = most_waited_for
         self.life = Life()
         self.do_all_hear = False
@@ -174,7 +174,7 @@ class PresenceProcess:
         moderation = Moderation(records, self.changes, standings, self._ask_gateway, max_rooms=3)
         once = Once(records.store, self.clock)
         self.closings = Closings(
-            records, rosters, once, self.clock, moderation.put_out, lambda: self.monotonic_s
+            records, rosters, once, self.clock, moderation.put_out, standings, lambda: self.monotonic_s
         )
         mail = AppMail(records, rosters, self._post)
         overview = Overview(records, rosters, standings, self.clock)

@@ -77,6 +77,7 @@ class StandingStill(PresenceProcess):
 
     def __init__(self, beside: PresenceProcess, at: int) -> None:
         self.still = Standstill(at)
+        self.answer: PresenceReply | None = None
         super().__init__(beside=beside)
         self.over(_Store(self.store, self.still))
 
@@ -95,6 +96,6 @@ class StandingStill(PresenceProcess):
         stands.cancel()
         await asyncio.wait((stands,))
         if asked.done():
-            asked.result()
+            self.answer = asked.result()
             return None
         return asked

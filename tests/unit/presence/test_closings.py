@@ -32,9 +32,9 @@ class Crowd(PresenceProcess):
             await self.open(opening(f"user{number}", "hall"))
         put_out = self.closings._put_out
 
-        async def in_time(room: RoomId, kept_out_s: float, number: int, user: UserId) -> object:
+        async def in_time(room: RoomId, kept_out_until: int, number: int, user: UserId) -> object:
             self.monotonic_s += SLICE_S / self.in_time
-            return await put_out(room, kept_out_s, number, user)
+            return await put_out(room, kept_out_until, number, user)
 
         self.closings._put_out = in_time  # type: ignore[assignment]
 
@@ -156,10 +156,10 @@ async def test_another_process_may_find_that_nobody_is_left() -> None:
     other = PresenceProcess(beside=process)
     put_out = process.closings._put_out
 
-    async def overtaken(room: RoomId, kept_out_s: float, number: int, user: UserId) -> object:
+    async def overtaken(room: RoomId, kept_out_until: int, number: int, user: UserId) -> object:
         process.closings._put_out = put_out
         await other.closings.go_on(room)
-        return await put_out(room, kept_out_s, number, user)
+        return await put_out(room, kept_out_until, number, user)
 
     process.closings._put_out = overtaken  # type: ignore[assignment]
     reply = await process.ask(ORDER)

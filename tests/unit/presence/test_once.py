@@ -5,11 +5,12 @@ import asyncio
 import pytest
 
 from presence.once import CLAIM_MS, LONGEST_S, USED_FOR_ANOTHER, Once
+from presence.rules.orders import OVERTAKEN
 from presence.store import Conflict, StoreUnavailable
 from tests.unit.presence.presence_process import PresenceProcess
 from tieline.wire.ids import UserId
 from tieline.wire.internal.answers import Refused
-from tieline.wire.internal.backend import Affected, Disconnect
+from tieline.wire.internal.backend import Affected, Ban, Disconnect
 from tieline.wire.internal.directions import PresenceReply
 from tieline.wire.subjects import Keys
 
@@ -30,7 +31,7 @@ class Counted:
         self._replies = [*replies]
         self.count = 0
 
-    async def __call__(self, _order: object = None) -> PresenceReply:
+    async def __call__(self, *_: object) -> PresenceReply:
         self.count += 1
         reply = self._replies.pop(0)
         if isinstance(reply, Exception):
@@ -92,7 +93,7 @@ class Gate:
         self.is_begun = asyncio.Event()
         self.goes_on = asyncio.Event()
 
-    async def __call__(self, _order: object = None) -> PresenceReply:
+    async def __call__(self, *_: object) -> PresenceReply:
         self.count += 1
         self.is_begun.set()
         await self.goes_on.wait()
@@ -166,6 +167,39 @@ async def test_a_claim_that_was_taken_over_in_vain_is_answered() -> None:
             await once_of(process).carry_out(ORDER, Counted(StoreUnavailable("away")))
         slow.goes_on.set()
     assert await late == Affected(1)
+
+
+async def test_a_claim_that_is_taken_over_again_and_again_is_given_up() -> None:
+    process = PresenceProcess()
+
+    async def taken_over(*_: object) -> PresenceReply:
+        process.clock.pass_s(CLAIM_MS / 1000)
+        with pytest.raises(StoreUnavailable):
+            await once_of(process).carry_out(ORDER, Counted(StoreUnavailable("away")))
+        return Affected(1)
+
+    with pytest.raises(StoreUnavailable, match="again and again"):
+        await once_of(process).carry_out(ORDER, taken_over)
+
+
+async def test_what_is_older_than_its_name_is_remembered_comes_too_late() -> None:
+    process = PresenceProcess()
+    once, act = once_of(process), Counted(Affected(1))
+    order = Ban("0b", 60.0, UserId("alice"), 600.0, process.clock() * 1000)
+    assert await once.carry_out(order, act) == Affected(1)
+    process.clock.pass_s(61)
+    assert await once.carry_out(order, act) == OVERTAKEN
+    assert act.count == 1
+
+
+async def test_what_takes_longer_than_it_is_remembered_is_answered() -> None:
+    process = PresenceProcess()
+
+    async def slow(*_: object) -> PresenceReply:
+        process.clock.pass_s(61)
+        return Affected(1)
+
+    assert await once_of(process).carry_out(ORDER, slow) == Affected(1)
 
 
 async def test_a_change_that_is_not_finished_is_asked_for_again() -> None:

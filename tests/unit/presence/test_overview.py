@@ -22,6 +22,7 @@ from tieline.wire.internal.backend import (
     UserSeen,
 )
 from tieline.wire.internal.sessions import KeepLease
+from tieline.wire.subjects import Keys
 
 ALICE, BOB, CAROL, HALL, CELLAR = (
     UserId("alice"),
@@ -95,6 +96,16 @@ async def test_who_is_given_a_room_no_more_is_listed_no_more() -> None:
     assert isinstance(seen, RoomSeen)
     assert ([one.user for one in seen.members], seen.count) == ([ALICE, BOB], 2)
     assert await process.ask(ListRooms()) == RoomsSeen(((CELLAR, 1), (HALL, 2)), 2, "")
+
+
+async def test_who_is_in_the_index_but_not_given_the_room_is_not_listed() -> None:
+    process = await with_three()
+    for user in ("bob", "dave"):  # what is left of an order that died before it had given anything
+        await process.store.write(Keys.given(HALL, UserId(user)), b"7 1", 0)
+    seen = await process.ask(LookAtRoom(HALL))
+    assert isinstance(seen, RoomSeen)
+    assert [one.user for one in seen.members if one.is_given] == [CAROL]
+    assert seen.count == 3
 
 
 async def test_members_are_listed_in_pages_and_one_by_one() -> None:

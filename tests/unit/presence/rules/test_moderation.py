@@ -65,6 +65,16 @@ def test_a_session_is_put_into_a_room(user: User, effects: tuple[object, ...]) -
     assert step.record.rooms == {CELLAR: Membership(NOW, 9), **ONLINE.rooms}
 
 
+@pytest.mark.parametrize(
+    ("user", "room", "is_refused"),
+    [(None, HALL, True), (OFFLINE, HALL, True), (ONLINE, CELLAR, True), (ONLINE, HALL, False)],
+)
+def test_who_is_in_a_room_by_now_was_put_in(user: User | None, room: RoomId, is_refused: bool) -> None:
+    full = Refused("ROOM_FULL")
+    reply = full if is_refused else Affected(0)
+    assert moderation.not_put_in(room, full, user, {}, FACTS) == Change(reply, user or NOBODY)
+
+
 def test_who_is_put_out_of_a_room_is_told() -> None:
     step = moderation.put_out(HALL, ONLINE, {}, FACTS)
     assert isinstance(step, Change)

@@ -9,6 +9,7 @@ from presence.rules.change import Change, Facts, LookAt, Step
 from presence.rules.closing import Closing, write
 from presence.rules.orders import (
     ANSWERED,
+    OTHER_COPY,
     OVERTAKEN,
     VOICE,
     WAITED_MS,
@@ -81,7 +82,6 @@ def test_an_order_looks_first_at_what_may_have_overtaken_it() -> None:
         facts(newest(7)),
         facts(newest(8, VOICE)),
         facts(closing=Closing(b"", 0, number=7)),
-        facts(named=b""),
         facts(named=b"?"),
         facts(named=Named(b"", b"?")),
         facts(named=Named(b"", codec.encode(Done()))),
@@ -105,6 +105,15 @@ def test_what_is_answered_changes_nothing_more(answer: Affected | Refused) -> No
     assert in_place(PLACE, rule)(None, {}, found) == Change(answer)
 
 
+@pytest.mark.parametrize(("named", "claim"), [(CLAIMED, 1), (b"?", 1), (b"", 0), (b"", 2)])
+def test_where_another_copy_has_begun_this_one_changes_nothing(named: Named | bytes, claim: int) -> None:
+    found = facts(named=named)  # its revision is 2
+    assert in_place(PLACE._replace(claim=claim), rule)(None, {}, found) == Change(OTHER_COPY)
+    assert unless_answered("0a", claim, rule)(None, {}, found) == Change(OTHER_COPY)
+    if named != b"":
+        assert in_place(PLACE._replace(claim=2), rule)(None, {}, found) is DONE
+
+
 def test_who_is_put_out_of_a_room_is_only_while_it_is_being_closed() -> None:
     place = Place(ALICE, of_room(HALL), 7, closing=HALL)
     assert in_place(place, rule)(None, {}, facts(closing=Closing(b"", 0, number=7))) is DONE
@@ -113,7 +122,7 @@ def test_who_is_put_out_of_a_room_is_only_while_it_is_being_closed() -> None:
 
 
 def test_what_nothing_takes_back_counts_until_it_is_answered() -> None:
-    once = unless_answered("0a", rule)
+    once = unless_answered("0a", 2, rule)
     assert once(None, {}, Facts(NOW)) == LookAt((Keys.once("0a"),))
     assert once(None, {}, facts()) is DONE
     assert once(None, {}, facts(named=AFFECTED)) == Change(Affected(3))
@@ -130,6 +139,7 @@ def test_a_gateway_puts_in_whom_the_order_still_wants_in() -> None:
     assert isinstance(join(True, Facts(NOW)), LookAt)
     assert join(True, facts(newest(8))) == Change(OVERTAKEN)
     assert join(True, facts(named=AFFECTED)) == Change(ANSWERED)
+    assert join(True, facts(named=b"")) == Change(ANSWERED)
 
 
 def test_who_asks_itself_is_in_no_order() -> None:

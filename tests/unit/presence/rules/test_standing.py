@@ -78,12 +78,6 @@ def test_of_two_orders_about_a_thing_the_later_one_counts() -> None:
     assert (other.newest("ban"), other.newest("voice"), other.newest("room hall")) == (NUMBER, NUMBER - 1, 0)
 
 
-def test_an_order_that_is_undone_leaves_the_one_before_it_the_last() -> None:
-    first, both = Standing(orders=(("ban", 1),)), Standing(orders=(("ban", 3), ("voice", 2)))
-    assert standing.renumbered(both, "voice", 0) == Standing(orders=(("ban", 3),))
-    assert standing.renumbered(standing.renumbered(both, "voice", 0), "ban", 1) == first
-
-
 def test_orders_are_forgotten_when_older_ones_are_too_late_anyway() -> None:
     first = standing.in_turn(NONE, "ban", NUMBER, NOW)
     assert first is not None
