@@ -38,6 +38,7 @@ class Events:
         clock: Callable[[], int],
     ) -> None:
         """Take also the bucket in its partitions, and the broker's time, in Unix milliseconds."""
+        self._broker = broker
         self._make = streams.make_events
         stream = EventStream(requests, subjects)
         self.teller = FactTeller(subjects.namespace, stream.tell, clock)
@@ -82,6 +83,7 @@ class Events:
 
     async def finish(self) -> None:
         """Tell what this process has written; what it cannot tell now, another one does."""
-        await self.teller.finish(FINISH_S)
-        await side_by_side(*(consumer.finish() for consumer in self.consumers))
-        await self.teller.finish(FINISH_S)
+        if self._broker.is_connected:
+            await self.teller.finish(FINISH_S)
+            await side_by_side(*(consumer.finish() for consumer in self.consumers))
+            await self.teller.finish(FINISH_S)
