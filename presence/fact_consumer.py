@@ -243,10 +243,14 @@ class FactConsumer:
             self._broker.send(reply, word)
 
     async def finish(self) -> None:
-        """Acknowledge what was told last, so that no process that starts much later tells it again."""
-        with contextlib.suppress(NatsError, OSError, BrokerAway):
-            if self._inbox:
-                await self._ask()
+        """Acknowledge what was told last, so that no process that starts much later tells it again.
+
+        That takes no longer than one answer may.
+        """
+        with contextlib.suppress(OSError, BrokerAway):  # a TimeoutError is one
+            async with asyncio.timeout(ANSWER_S):
+                while self._inbox and await self._ask():
+                    pass
 
 
 def _read(key: str, stored: Record) -> User | Negotiation | None:

@@ -3,16 +3,19 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
+from functools import partial
 
 import pytest
 from nats.js.errors import NotFoundError
 
 from tests.support.frames import ANSWER, HANGUP, OFFER
+from tests.support.partitions import partitions
 from tests.support.people import People, Person
-from tests.support.system import System
+from tests.support.system import Service, System
 from tests.support.waiting import until_true
 from tieline.runtime.broker import Broker, connect
+from tieline.wire.jetstream import bucket_stream
+from tieline.wire.permissions import FACTS
 from tieline.wire.subjects import Subjects
 
 CALL = ["call.offered", "call.answered", "call.established", "call.ended"]
@@ -31,19 +34,34 @@ async def broker(nats_url: str) -> AsyncIterator[Broker]:
     await connected.close()
 
 
-async def told_of_calls(broker: Broker, stream: str, people: People) -> list[tuple[str, str]]:
-    """List the calls of these people that the stream tells of, with what it tells of them."""
-    context = broker.client.jetstream()
+async def told_of_calls(broker: Broker, system: System, people: People) -> list[list[str]]:
+    """List what the stream tells of each call of these people."""
+    context, stream = broker.client.jetstream(), Subjects(system.namespace).event_stream()
+    calls: dict[str, list[str]] = {}
     try:
         state = (await context.stream_info(stream)).state
     except NotFoundError:
         return []
-    told: list[tuple[str, str]] = []
     for number in range(state.first_seq, state.last_seq + 1) if state.messages else ():
         event = json.loads((await context.get_msg(stream, seq=number)).data or b"")
         if people.room in event["data"].get("rooms", ()):
-            told.append((event["subject"], event["type"].removeprefix("tieline.")))
-    return told
+            calls.setdefault(event["subject"], []).append(event["type"].removeprefix("tieline."))
+    return list(calls.values())
+
+
+async def are_told(broker: Broker, system: System, people: People, calls: int) -> bool:
+    """Whether so many calls are told to their end; what is told of them is what it must be then."""
+    told = await told_of_calls(broker, system, people)
+    if sum(map(len, told)) < calls * len(CALL):
+        return False
+    assert told == [CALL] * calls
+    return True
+
+
+def living(system: System) -> Service:
+    """The presence process that runs."""
+    (process,) = (process for process in system.all("presence") if process.status is None)
+    return process
 
 
 async def a_call(caller: Person, callee: Person) -> None:
@@ -59,19 +77,24 @@ async def test_a_process_is_killed_before_it_has_told(system: System, broker: Br
     async with People(system) as people:
         alice, bob = await people.two()
         if not is_there:
-            with suppress(NotFoundError):
-                await broker.client.jetstream().delete_stream(stream)
+            await broker.client.jetstream().delete_stream(stream)
         await a_call(alice, bob)
-        for process in system.all("presence"):
-            if process.status is None:
-                process.kill()
+        living(system).kill()
         await asyncio.to_thread(system.add, "presence")
+        await until_true(partial(are_told, broker, system, people, 1))  # though nobody has written it since
         await a_call(alice, bob)
+        await until_true(partial(are_told, broker, system, people, 2))
 
-        async def all_are_told() -> list[tuple[str, str]] | None:
-            told = await told_of_calls(broker, stream, people)
-            return told if len(told) >= 2 * len(CALL) else None
 
-        told = await until_true(all_are_told)
-        calls = dict.fromkeys(subject for subject, _ in told)
-        assert [[kind for subject, kind in told if subject == call] for call in calls] == [CALL, CALL]
+async def test_a_process_that_is_told_to_end_tells_first(system: System, broker: Broker) -> None:
+    async with People(system) as people:
+        alice, bob = await people.two()
+        await a_call(alice, bob)
+        process = living(system)
+        process.terminate()
+        assert await asyncio.to_thread(process.wait) == 0
+        assert await are_told(broker, system, people, 1)
+        for part in Subjects(system.namespace, partitions()).parts():
+            consumer = await broker.client.jetstream().consumer_info(bucket_stream(part.bucket()), FACTS)
+            assert (consumer.num_pending, consumer.num_ack_pending) == (0, 0)
+        await asyncio.to_thread(system.add, "presence")
