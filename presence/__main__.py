@@ -111,7 +111,7 @@ async def _serve(
         log,
         listeners.are_all,
         old_calls,
-        told_until=None if events is None else events.told_until,
+        outbox=events,
         kept=kept,
     )
     broker.when_away(changes.forget_carried_out)
@@ -221,7 +221,8 @@ async def _serve(
         for timer, consumer in zip(timers, consuming, strict=True):
             timer.stop()
             consumer.cancel()
-        if telling_events is not None:
+        if events is not None and telling_events is not None:
+            await events.finish()
             telling_events.cancel()
 
 

@@ -7,7 +7,7 @@ has not committed has not happened, and is asked for again.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -46,8 +46,18 @@ MAX_CARRIED_OUT: Final = 65_536
 """Records of which a process remembers that it told others: as many users as change theirs within minutes."""
 
 
-ToldUntil = Callable[[int, int, int], int]
-"""Takes the partition and the revision of a record, and now; returns until when its facts are told."""
+class Outbox(Protocol):
+    """What tells the stream of events; `presence.events.Events` is one."""
+
+    def told_until(
+        self, at: int, key: str, record: User | Negotiation | None, revision: int, now: int
+    ) -> int:
+        """Say until when the facts of a record in a partition are told, in Unix milliseconds."""
+        ...
+
+    def tell(self, key: str, record: User | Negotiation, revision: int, since: int) -> None:
+        """Tell later, and as far as it can be, what a record keeps; it was written at `since`, or later."""
+        ...
 
 
 NoteWaiting = Callable[[Await, int], Awaitable[bool]]
@@ -82,14 +92,14 @@ class ChangeLoop:
         rosters: Rosters,
         effects: Effects,
         clock: Clock,
-        told_until: ToldUntil | None = None,
+        outbox: Outbox | None = None,
         note_waiting: NoteWaiting | None = None,
     ) -> None:
-        """Take also what the stream of events has; None: there is none, and records keep no facts.
+        """Take also what tells the stream of events; None: there is none, and records keep no facts.
 
         `note_waiting` notes who waits for whom; None: nobody is waited for here.
         """
-        self._told_until = told_until
+        self._outbox = outbox
         self._note_waiting = note_waiting
         self._records = records
         self._rosters = rosters
@@ -272,10 +282,13 @@ class ChangeLoop:
         after = _dropping(
             before, change, msgspec.structs.replace(change.record, pending=(*change.effects, *notes))
         )
-        if self._told_until is not None:
-            told_until = self._told_until(self._records.place_of(target.key), revision, now)
+        if self._outbox is not None:
+            at = self._records.place_of(target.key)
+            told_until = self._outbox.told_until(at, target.key, before, revision, now)
             after = keeping(before, change, after, now, told_until)
         *_, written = await side_by_side(*writes, target.write(before, change, after, revision))
+        if self._outbox is not None:
+            self._outbox.tell(target.key, after, written, now)
         return after, written
 
 

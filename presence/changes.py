@@ -12,7 +12,7 @@ import msgspec
 
 from presence.announce import Announcer
 from presence.call_endings import ENDED_AT_ONCE
-from presence.change_loop import ChangeLoop, Finished, Loaded, ToldUntil
+from presence.change_loop import ChangeLoop, Finished, Loaded, Outbox
 from presence.effects import AllHear, Effects
 from presence.kept_offers import KeptOffers
 from presence.old_calls import OldCalls
@@ -69,13 +69,13 @@ class Changes:
         all_hear: AllHear,
         old_calls: OldCalls,
         most_waited_for: int = ENDED_AT_ONCE,
-        told_until: ToldUntil | None = None,
+        outbox: Outbox | None = None,
         kept: KeptOffers | None = None,
     ) -> None:
         """Take also for how many calls of an older session one who connects anew waits.
 
-        `told_until` says what the stream of events has of a record; None: there is no such stream, and
-        records keep no facts. `kept` has the offers that are kept for who is not there.
+        `outbox` tells the stream of events what records keep; None: there is no such stream, and records keep
+        no facts. `kept` has the offers that are kept for who is not there.
         """
         self._kept = kept
         self._records = records
@@ -95,7 +95,7 @@ class Changes:
             self.settle_kept,
         )
         note_waiting = None if kept is None else kept.note
-        self._loop = ChangeLoop(records, rosters, self._effects, clock, told_until, note_waiting)
+        self._loop = ChangeLoop(records, rosters, self._effects, clock, outbox, note_waiting)
         self.forget_carried_out = self._loop.forget_carried_out
 
     async def user(

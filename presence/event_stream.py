@@ -8,6 +8,7 @@ it kept. What the events are is in `tieline.wire.cloud_events`, and where they c
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Final, Literal
 
 from nats.errors import Error as NatsError
@@ -15,7 +16,7 @@ from nats.js.api import DiscardPolicy, RePublish, StorageType, StreamConfig
 from nats.js.errors import APIError, NotFoundError
 
 from presence.store import StoreUnavailable
-from tieline.runtime.broker import Broker
+from tieline.runtime.broker import Broker, Message
 from tieline.runtime.once import NoAnswer, Once
 from tieline.runtime.requests import Requests
 from tieline.wire import cloud_events, jetstream_answers, jetstream_headers
@@ -39,22 +40,44 @@ class EventStream:
         self._requests = requests
         self._subjects = subjects
 
-    async def publish(self, event: CloudEvent) -> None:
-        """Have one event stored, once however often that is asked for.
+    def tell(self, event: CloudEvent, done: Callable[[str | None], None]) -> None:
+        """Have one event stored, once however often that is asked for; without a task for it.
+
+        `done` is called once: with None when it is stored, or with what failed: it may or may not be stored.
+        """
+
+        def answered(reply: Message | None) -> None:
+            if reply is None:
+                done("no answer")
+            else:
+                error = jetstream_answers.read_published(reply.data).error
+                done(None if error is None else repr(error))
+
+        self._requests.begin(
+            self._subject_of(event),
+            cloud_events.encode(event),
+            answered,
+            TIMEOUT_S,
+            jetstream_headers.named(event.id),
+            kind="event",
+        )
+
+    def begin(self, event: CloudEvent) -> Once:
+        """Hand an event to the broker, and let the caller wait later until it is `stored`."""
+        headers = jetstream_headers.named(event.id)
+        return self._requests.begin_once(
+            self._subject_of(event), cloud_events.encode(event), TIMEOUT_S, headers
+        )
+
+    def _subject_of(self, event: CloudEvent) -> str:
+        return self._subjects.cloud_event(event.type.removeprefix(cloud_events.PREFIX))
+
+    async def stored(self, begun: Once) -> None:
+        """Wait until an event is stored.
 
         Raises:
             StoreUnavailable: it may or may not be stored.
         """
-        await self.stored(self.begin(event))
-
-    def begin(self, event: CloudEvent) -> Once:
-        """Hand an event to the broker, and let the caller wait later until it is `stored`."""
-        subject = self._subjects.cloud_event(event.type.removeprefix(cloud_events.PREFIX))
-        payload, headers = cloud_events.encode(event), jetstream_headers.named(event.id)
-        return self._requests.begin_once(subject, payload, TIMEOUT_S, headers)
-
-    async def stored(self, begun: Once) -> None:
-        """Wait until an event is stored. Raises what `publish` raises."""
         try:
             reply = await begun.reply()
         except NoAnswer as error:

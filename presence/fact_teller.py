@@ -1,232 +1,244 @@
 """Tell the stream of events what has happened: the facts that records keep until it has them.
 
 The bucket is the outbox. A fact is in the very write that makes it true, and goes on in the record, from one
-write to the next, until it is told. A durable consumer, shared by all presence processes, hands each write of
-a record to one of them, and to another one if that one dies before it has published what the record keeps,
-and acknowledged it. So a fact is told although a process dies at any moment, and the stream, which knows the
-names of what it has had, keeps it once (`presence.event_stream`). Nobody who calls waits for any of this.
+write to the next, until it is told. The process that has written a record tells its facts soon afterwards,
+when the answer has left; what it does not tell, because it dies, stands still or gets no answer, is told by
+whichever process `presence.fact_consumer` hands the record to. The stream, which knows the names of what it
+has had, keeps each once (`presence.event_stream`). Nobody who calls waits for any of this.
 
-Whoever writes a record next must know whether its facts are told: those of every revision up to the
-consumer's floor are. What refused offers are worth telling is no record's: `presence.refusals`.
+Events of one record are told one after the other, each when the one before it is stored, so that they stand
+in their order whatever is lost; those of other records are told meanwhile. What refused offers are worth
+telling is no record's: `presence.refusals`.
 """
 
 import asyncio
 import contextlib
+import functools
 import logging
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Final
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple, TypeVar
 
-from nats.errors import Error as NatsError
-from nats.js import JetStreamContext
-from nats.js.api import AckPolicy, ConsumerConfig
-
-from presence.event_stream import ONCE_S
-from presence.records import negotiation_in, user_in
 from presence.rules import facts
-from presence.store import Record, StoreUnavailable
+from presence.rules.fact import CallFact, MemberFact
+from presence.rules.negotiated import Negotiation
+from presence.rules.user import User
+from presence.targets import Clock
 from tieline import metrics
-from tieline.runtime.broker import Broker, BrokerAway, Msg
-from tieline.runtime.cancelling import cancellable
 from tieline.runtime.guard import bug_guard
-from tieline.runtime.requests import NoAnswer, Requests
-from tieline.wire import jetstream, jetstream_answers
+from tieline.runtime.tally import Tally
 from tieline.wire.cloud_events import CloudEvent
 from tieline.wire.ids import UserId
-from tieline.wire.permissions import FACTS
-from tieline.wire.subjects import Keys, identifier, users_of_pair
+from tieline.wire.subjects import identifier, users_of_pair
 
-ACK_WAIT_S: Final = 20.0
-"""After so long without a word a record is handed to another process; one whose events are not stored is
-handed out again sooner than that, by the word of the process that has it."""
+SOON_S: Final = 0.01
+"""After a record is written its facts are told: the answer leaves first, and what is written to one record
+within that time is told together."""
 
-FETCH_WAIT_S: Final = 5.0
-"""How long one fetch waits for a record to change."""
+LATE_MS: Final = 20_000
+"""After so long since a record was written, or asked for, this process has stood still, and another one has
+told its facts: told once more, much later, they might not be recognized (`presence.event_stream.ONCE_S`)."""
 
-RETRY_S: Final = 1.0
-"""Between attempts when the stream, or the broker, does not answer."""
-
-AT_ONCE: Final = 128
-"""Records that one process tells of side by side: with a round trip of a millisecond a hundred thousand a
-second would be told, if nothing else took time."""
-
-FLOOR_EVERY_S: Final = 2.0
-"""Between two questions how far all is told. Until then a record keeps its facts, and a few bytes each."""
-
-FIRST_FLOOR_S: Final = 5.0
-"""How long a process that starts waits to know that; without it, it may tell an old fact again."""
-
-OLD_MS: Final = int(ONCE_S * 1000 / 2)
-"""A fact that is older than that is taken to be told where it is not known and was told before: told again,
-it might not be recognized."""
-
-_ALL_MS: Final = 1 << 62
-"""Later than any fact."""
+REST_S: Final = 1.0
+"""When the stream has not answered, what is written is not told so long, and is left to the consumer."""
 
 _NAMED: Final = 65_536
 """Names of events that this process remembers to have told: as many as change hands within minutes."""
 
+_TOLD: Final = 16_384
+"""Records of which it remembers that it told them: as many as change within the few seconds until all
+processes know that they are told (`presence.fact_consumer`)."""
+
+Publish = Callable[[CloudEvent, Callable[[str | None], None]], None]
+"""Has an event stored, and calls back once: with None when it is, or with what failed."""
+
+Settled = Callable[[bool | None], None]
+"""Is called once with whether all that a record keeps is told; None: that has met a bug here."""
+
+ValueT = TypeVar("ValueT")
+
+Facts = tuple[MemberFact, ...] | tuple[CallFact, ...]
+
 _log = logging.getLogger(__name__)
 
 
-class FactTeller:
-    """The loop that tells. `stream` is the bucket's stream, `prefix` its subject prefix."""
+def _nothing(_is_told: bool | None) -> None:
+    """Do nothing, where nobody waits."""
+
+
+class _Written(NamedTuple):
+    record: User | Negotiation
+    revision: int
+    since: int
+
+
+class _Telling:
+    """The events of one record that are not stored yet; the first one is under way."""
+
+    __slots__ = ("events", "facts", "revision", "settled", "since")
 
     def __init__(
-        self,
-        broker: Broker,
-        requests: Requests,
-        stream: str,
-        prefix: str,
-        namespace: str,
-        publish: Callable[[CloudEvent], Awaitable[None]],
-        make: Callable[[], Awaitable[object]],
-        retry_s: float = RETRY_S,
+        self, events: deque[CloudEvent], facts: Facts, revision: int, since: int, settled: list[Settled]
     ) -> None:
-        """Take also how an event is published, and how the stream is made anew if it is not there."""
-        self._broker = broker
-        self._requests = requests
-        self._stream = stream
-        self._prefix = prefix
+        self.events = events
+        self.facts = facts
+        self.revision = revision
+        self.since = since
+        self.settled = settled
+
+
+class FactTeller:
+    """What one process tells, and remembers to have told."""
+
+    def __init__(self, namespace: str, publish: Publish, clock: Clock) -> None:
+        """Take the clock in Unix milliseconds."""
         self._namespace = namespace
         self._publish = publish
-        self._make = make
-        self._retry_s = retry_s
-        self._info = jetstream.consumer_info(stream, FACTS)
-        self._floor = 0
-        self._is_sure = False
-        self._told: dict[str, None] = {}
-        broker.when_away(self._doubt)
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._written: dict[str, _Written] = {}
+        self._soon: asyncio.TimerHandle | None = None
+        self._telling: dict[str, _Telling] = {}
+        self._names: dict[str, None] = {}
+        self._told: dict[str, tuple[int, Facts]] = {}
+        """By key: a revision of a record whose facts are all told, and those."""
+        self._rests_until = 0.0
+        self._tally = Tally(_log)
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
+        self.failed = asyncio.Event()
+        """Set when the stream has not taken an event: it may have to be made."""
 
-    def _doubt(self) -> None:
-        """Be unsure of how far all is told: a broker that comes back empty counts its revisions anew."""
-        self._is_sure = False
+    def forget(self) -> None:
+        """Know of no record that it is told: a broker that comes back empty counts its revisions anew."""
+        self._told.clear()
 
-    def told_until(self, revision: int, now: int) -> int:
-        """Say until when the facts of a record of this revision are told, in Unix milliseconds."""
-        if revision > self._floor:
-            return 0
-        return _ALL_MS if self._is_sure else now - OLD_MS
+    def is_told(self, key: str, revision: int) -> bool:
+        """Whether this process has told all that a record of this revision keeps."""
+        told = self._told.get(key)
+        return told is not None and told[0] == revision
 
-    async def knows(self, patience_s: float = FIRST_FLOOR_S) -> None:
-        """Wait until it is known how far all is told, for so long at most."""
+    def has_told(self, key: str, record: User | Negotiation) -> bool:
+        """Whether this process has told all that a record keeps, whichever revision it is.
+
+        A write that only forgets what was carried out keeps the facts, and nobody waits for its revision.
+        """
+        told = self._told.get(key)
+        return told is not None and told[1] == record.facts
+
+    def tell_soon(self, key: str, record: User | Negotiation, revision: int, since: int) -> None:
+        """Tell what a record keeps that this process has written; it began to at `since`."""
+        if not record.facts:
+            self._written.pop(key, None)
+            self._note_told(key, revision, ())
+            return
+        self._written[key] = _Written(record, revision, since)
+        if self._soon is None:
+            self._soon = self._loop.call_later(SOON_S, self._tell_written)
+
+    def _tell_written(self) -> None:
+        self._soon = None
+        written, self._written = self._written, {}
+        if self._loop.time() < self._rests_until:
+            return
+        for key, (record, revision, since) in written.items():
+            self.tell(key, record, revision, since)
+
+    def tell(
+        self,
+        key: str,
+        record: User | Negotiation,
+        revision: int,
+        since: int,
+        settled: Settled = _nothing,
+    ) -> None:
+        """Tell what a record keeps, in its order, but for what is told or under way; then call `settled`.
+
+        The record was written, or asked for, at `since`, in Unix milliseconds, or later.
+        """
+        events: list[CloudEvent] | None = None
+        with bug_guard(_log, "events of a record not told: a bug", key=key):
+            events = [event for event in self._events_of(key, record) if event.id not in self._names]
+        if events is None:
+            settled(None)
+            return
+        telling = self._telling.get(key)
+        if telling is not None:
+            telling.settled.append(settled)
+            if revision >= telling.revision:  # what is not told of an older one the newer one keeps, too
+                under_way = telling.events[0]
+                others = (event for event in events if event.id != under_way.id)
+                telling.events = deque((under_way, *others))
+                telling.revision, telling.facts, telling.since = revision, record.facts, since
+        elif events:
+            self._telling[key] = _Telling(deque(events), record.facts, revision, since, [settled])
+            self._is_idle.clear()
+            self._tell_next(key, self._telling[key])
+        else:
+            self._note_told(key, revision, record.facts)
+            settled(True)
+
+    def _events_of(self, key: str, record: User | Negotiation) -> Iterable[CloudEvent]:
+        if isinstance(record, User):
+            user = UserId(identifier(key.removeprefix("user.")))
+            return facts.events_of_user(self._namespace, user, record)
+        return facts.events_of_calls(self._namespace, *users_of_pair(key), record)
+
+    def _tell_next(self, key: str, telling: _Telling) -> None:
+        if self._clock() - telling.since > LATE_MS:
+            self._end(key, telling, is_told=False)
+            return
+        is_begun = False
+        with bug_guard(_log, "events of a record not told: a bug", key=key):
+            self._publish(telling.events[0], functools.partial(self._done, key, telling))
+            is_begun = True
+        if not is_begun:
+            self._end(key, telling, is_told=None)
+
+    def _done(self, key: str, telling: _Telling, failure: str | None) -> None:
+        """Go on with the next event when one is stored; else leave the record to the consumer."""
+        event = telling.events[0]
+        if failure is not None:
+            metrics.EVENTS_TOLD.labels("failed").inc()
+            self._tally.note(
+                logging.WARNING, "event not told yet", event.type, "", type=event.type, error=failure
+            )
+            self._rests_until = self._loop.time() + REST_S
+            self.failed.set()
+            self._end(key, telling, is_told=False)
+            return
+        metrics.EVENTS_TOLD.labels("told").inc()
+        _keep(self._names, event.id, None, _NAMED)
+        telling.events.popleft()
+        if telling.events:
+            self._tell_next(key, telling)
+            return
+        self._note_told(key, telling.revision, telling.facts)
+        self._end(key, telling, is_told=True)
+
+    def _end(self, key: str, telling: _Telling, *, is_told: bool | None) -> None:
+        del self._telling[key]
+        if not self._telling:
+            self._is_idle.set()
+        for settled in telling.settled:
+            settled(is_told)
+
+    def _note_told(self, key: str, revision: int, told: Facts) -> None:
+        _keep(self._told, key, (revision, told), _TOLD)
+
+    async def finish(self, patience_s: float) -> None:
+        """Tell what is written, and wait for what is under way, for so long at most."""
+        if self._soon is not None:
+            self._soon.cancel()
+        self._tell_written()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience_s):
-                while not self._is_sure:
-                    await self._look()
-                    if not self._is_sure:
-                        await asyncio.sleep(self._retry_s / 10)
+                await self._is_idle.wait()
 
-    async def watch(self, every_s: float = FLOOR_EVERY_S) -> None:
-        """Ask again and again how far all is told, until cancelled."""
-        while True:
-            await asyncio.sleep(every_s)
-            await self._look()
 
-    async def _look(self) -> None:
-        try:
-            reply = await self._requests.ask_once(self._info, b"", RETRY_S)
-        except NoAnswer:
-            self._is_sure = False
-            return
-        floor = jetstream_answers.read_floor(reply.data)
-        if floor is not None:
-            self._floor, self._is_sure = floor, True
-
-    async def run(self) -> None:
-        """Tell until cancelled."""
-        while True:
-            with bug_guard(_log, "events pause: a bug"):  # nats-py's, after which it is asked anew
-                try:
-                    await self._consume()
-                except (NatsError, OSError) as error:  # a TimeoutError is one
-                    _log.warning("events pause", extra={"error": repr(error)})
-            await asyncio.sleep(self._retry_s)
-
-    async def _consume(self) -> None:
-        context = self._broker.client.jetstream()
-        config = ConsumerConfig(
-            name=FACTS,
-            durable_name=FACTS,
-            ack_policy=AckPolicy.EXPLICIT,
-            ack_wait=ACK_WAIT_S,
-            max_ack_pending=10_000,
-            filter_subjects=[self._prefix + key for key in (Keys.users(), Keys.pairs())],
-        )
-        await context.add_consumer(self._stream, config)
-        subscription = await context.pull_subscribe_bind(FACTS, self._stream)
-        failure: Exception | None = None
-        try:
-            async with asyncio.TaskGroup() as telling:
-                try:
-                    await self._tell_what_comes(subscription, telling)
-                except Exception as error:  # raised in the group, it would end what is under way
-                    failure = error
-        finally:
-            with contextlib.suppress(NatsError):  # without a broker there is nothing to unsubscribe from
-                await subscription.unsubscribe()
-        if failure is not None:
-            raise failure
-
-    async def _tell_what_comes(
-        self, subscription: JetStreamContext.PullSubscription, telling: asyncio.TaskGroup
-    ) -> None:
-        """Tell of records as tasks of a group, and fetch as many as there are places."""
-        under_way: set[asyncio.Task[None]] = set()
-        while True:
-            if len(under_way) == AT_ONCE:
-                await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
-                continue
-            try:
-                records = await cancellable(
-                    subscription.fetch(AT_ONCE - len(under_way), timeout=FETCH_WAIT_S)
-                )
-            except TimeoutError:  # nothing has changed
-                continue
-            for record in records:
-                task = telling.create_task(self._tell(record))
-                under_way.add(task)
-                task.add_done_callback(under_way.discard)
-
-    async def _tell(self, record: Msg) -> None:
-        """Publish what a record keeps, in order; one that meets a bug is handed to another process."""
-        with bug_guard(_log, "events of a record not told: a bug", key=record.subject):
-            is_told = await self._tell_all(self._events_of(record))
-            with contextlib.suppress(NatsError):  # without a broker the record is handed out again, later
-                if is_told:
-                    await record.ack()
-                else:
-                    await record.nak(delay=self._retry_s)
-
-    def _events_of(self, record: Msg) -> Iterable[CloudEvent]:
-        key = record.subject[len(self._prefix) :]
-        found = {key: Record(record.data, record.metadata.sequence.stream)}
-        try:
-            if key.startswith("user."):
-                user, _ = user_in(found, key)
-                name = UserId(identifier(key.removeprefix("user.")))
-                return () if user is None else facts.events_of_user(self._namespace, name, user)
-            negotiation, _ = negotiation_in(found, key)
-            one, other = users_of_pair(key)
-        except ValueError:  # a key that none of ours has written
-            return ()
-        if negotiation is None:
-            return ()
-        return facts.events_of_calls(self._namespace, one, other, negotiation)
-
-    async def _tell_all(self, events: Iterable[CloudEvent]) -> bool:
-        """Publish events, each when the one before it is stored; returns whether all are."""
-        for event in events:
-            if event.id in self._told:
-                continue
-            try:
-                await self._publish(event)
-            except (StoreUnavailable, BrokerAway) as error:
-                metrics.EVENTS_TOLD.labels("failed").inc()
-                _log.warning("event not told yet", extra={"type": event.type, "error": repr(error)})
-                await self._make()
-                return False
-            metrics.EVENTS_TOLD.labels("told").inc()
-            self._told[event.id] = None
-            if len(self._told) > _NAMED:
-                del self._told[next(iter(self._told))]
-        return True
+def _keep(kept: dict[str, ValueT], key: str, value: ValueT, most: int) -> None:
+    """Keep something as the newest of so many."""
+    kept.pop(key, None)
+    kept[key] = value
+    if len(kept) > most:
+        del kept[next(iter(kept))]

@@ -5,6 +5,7 @@ it, once. What each type says is in docs/webhooks.md#events. What is told to who
 `events.<kind>`, is in `tieline.wire.events`.
 """
 
+import functools
 import hashlib
 from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple
@@ -158,8 +159,13 @@ def source_of(namespace: str) -> str:
 
 def time_of(at_ms: int) -> str:
     """Write Unix milliseconds as RFC 3339 has it."""
-    at = datetime.fromtimestamp(at_ms / 1000, UTC)
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"
+    return f"{_second(at_ms // 1000)}.{at_ms % 1000:03d}Z"
+
+
+@functools.lru_cache(maxsize=64)
+def _second(at_s: int) -> str:
+    """Write a whole second; events of a few are told at any time."""
+    return f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def of_member(namespace: str, kind: MemberKind, name: str, at: int, data: Member) -> CloudEvent:

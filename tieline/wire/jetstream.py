@@ -123,6 +123,16 @@ def bucket_prefix(bucket: str) -> str:
     return f"$KV.{bucket}."
 
 
+# What a message that a consumer has handed out is answered.
+
+ACKNOWLEDGED: Final = b"+ACK"
+
+
+def again_after(seconds: float) -> bytes:
+    """Ask that a message be handed out again, to whoever asks for one then."""
+    return b"-NAK " + _encoder.encode({"delay": int(seconds * _NANOSECONDS)})
+
+
 # Questions.
 
 
@@ -159,6 +169,11 @@ def count_of(subject: str) -> bytes:
 def message_at(sequence: int) -> bytes:
     """Ask (`direct_get`) for the message of one sequence."""
     return _encoder.encode({"seq": sequence})
+
+
+def waiting_messages(at_most: int) -> bytes:
+    """Ask (`next_message`) for so many of the messages that wait; a status follows them if they are fewer."""
+    return _encoder.encode({"batch": at_most, "no_wait": True})
 
 
 def kept_of(subject: str) -> bytes:

@@ -10,6 +10,7 @@ from nats.js.errors import NotFoundError
 from presence.bucket import Bucket
 from presence.events import Events
 from presence.records import user_in
+from presence.rules.negotiated import Negotiation
 from presence.rules.user import User
 from presence.settings import PresenceSettings
 from presence.streams import Streams
@@ -35,6 +36,16 @@ class _OverBucket(PresenceProcess):
         return user_in(await self.bucket.read(key, confirmed=True), key)[0]
 
 
+class _Dying:
+    """What knows what is told, and never comes to tell anything."""
+
+    def __init__(self, events: Events) -> None:
+        self.told_until = events.told_until
+
+    def tell(self, key: str, record: User | Negotiation, revision: int, since: int) -> None:
+        """Die before that."""
+
+
 class Eventful:
     """One presence process that tells the stream of events what it changes."""
 
@@ -45,13 +56,19 @@ class Eventful:
         self.process = _OverBucket()
         self.process.bucket = self.bucket
         self.events = Events(broker, requests, [self.bucket], SUBJECTS, streams, self.process.clock)
-        self.process.told_until = self.events.told_until
+        self.process.outbox = self.events
         self.process.over(self.bucket)
         self._running: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begin to tell."""
+    async def start(self) -> None:
+        """Begin to tell, as a process does before it serves."""
         self._running = asyncio.create_task(self.events.run())
+        await self.events.know()
+
+    def leaves_telling(self) -> None:
+        """Commit from now on, and tell nothing: as who dies in between does, or is of an older version."""
+        self.process.outbox = _Dying(self.events)
+        self.process.over(self.bucket)
 
     async def stop(self) -> None:
         """End at once, as a process that dies does; what it has committed is committed."""

@@ -17,7 +17,7 @@ from tieline.runtime.requests import Requests
 async def presence(broker: Broker, requests: Requests) -> AsyncIterator[Eventful]:
     await make_bucket(broker, SUBJECTS.namespace, "memory", 1)
     process = Eventful(broker, requests)
-    process.start()
+    await process.start()
     yield process
     await process.stop()
 

@@ -52,7 +52,7 @@ class Events:
         self.count += 1
         data = Call(UserId("alice"), UserId("bob"), CallId(call))
         event = cloud_events.of_call("t", kind, f"event {self.count}", self.count, data)
-        await self._writing.publish(event)
+        await self._writing.stored(self._writing.begin(event))
         return event.id
 
 

@@ -9,7 +9,7 @@ from presence.announce import Announcer
 from presence.app_mail import AppMail
 from presence.backend import Handlers, handlers
 from presence.call_endings import ENDED_AT_ONCE
-from presence.change_loop import ToldUntil
+from presence.change_loop import Outbox
 from presence.changes import Changes
 from presence.closings import Closings
 from presence.entitlement import Entitlement
@@ -107,8 +107,8 @@ class PresenceProcess:
         self.mail: FakeMail = FakeMail() if beside is None else beside.mail
         self.pace = Pace(between_looks=0.0, between_questions=0.0, questions=3)
         """Of second looks."""
-        self.told_until: ToldUntil | None = None
-        """What the stream of events has; None: there is none. It counts from the next `over` on."""
+        self.outbox: Outbox | None = None
+        """What tells the stream of events; None: there is none. It counts from the next `over` on."""
         self.living_gateways: set[GatewayId] = set() if beside is None else beside.living_gateways
         self.orders: list[tuple[GatewayId, str]] = []
         """What gateways were asked to do, and which."""
@@ -148,7 +148,7 @@ class PresenceProcess:
             self._do_all_hear,
             self.old_calls,
             self._most_waited_for,
-            self.told_until,
+            self.outbox,
             self.kept,
         )
         self.gateways = Gateways(

@@ -23,7 +23,8 @@ from tests.unit.presence.changing import (
     process_of,
     renoted,
 )
-from tests.unit.presence.lifetime import Died, Sent
+from tests.unit.presence.fake_outbox import FakeOutbox
+from tests.unit.presence.lifetime import BusyStore, Died, Sent
 from tests.unit.presence.presence_process import SUBJECTS, PresenceProcess
 from tests.unit.presence.rules.people import online
 from tieline.wire.ids import Address, ConnectionId, GatewayId, SessionId
@@ -212,3 +213,48 @@ async def test_who_stood_still_since_it_has_written_tells_nothing() -> None:
         await stopped.leave("alice", "hall")
     assert process.heard_by("bob") == ["alice left hall: left", "alice joined hall"]
     assert [entry.change.kind for entry in process.log.entries][-2:] == ["left", "joined"]
+
+
+async def telling(process: PresenceProcess) -> FakeOutbox:
+    """Let a process tell the stream of events from now on."""
+    process.outbox = outbox = FakeOutbox()
+    process.over(process.store)
+    return outbox
+
+
+async def test_what_is_written_is_handed_to_be_told_with_its_revision() -> None:
+    process = await process_of("alice", "bob")
+    outbox = await telling(process)
+    before = (await process.store.read(KEY))[KEY].revision
+    await process.leave("alice", "hall")
+    ((key, record, revision, since),) = outbox.to_tell
+    assert (key, since) == (KEY, process.clock())
+    assert [fact.kind for fact in record.facts] == ["member.left"]
+    assert before < revision <= (await process.store.read(KEY))[KEY].revision
+    assert outbox.asked == [(0, KEY, before)]
+
+
+async def test_what_is_not_written_is_not_handed_to_be_told() -> None:
+    process = await process_of("alice")
+    outbox = await telling(process)
+    process.over(BusyStore(process.store, KEY))
+    with pytest.raises(StoreUnavailable):
+        await process.leave("alice", "hall")
+    await process.changes.user(ALICE, changes_nothing)
+    assert not outbox.to_tell
+
+
+async def test_the_time_from_which_it_is_late_to_tell_is_before_the_write() -> None:
+    process = await process_of("alice")
+    outbox = await telling(process)
+    began, write = process.clock(), process.records.write_user
+
+    async def stand_still(key: str, record: User, revision: int, **how: bool) -> int:
+        written = await write(key, record, revision, **how)
+        process.clock.pass_s(3600)
+        return written
+
+    process.records.write_user = stand_still  # type: ignore[method-assign]
+    with pytest.raises(StoreUnavailable):
+        await process.leave("alice", "hall")
+    assert [each.since for each in outbox.to_tell] == [began]

@@ -11,6 +11,7 @@ from presence.rules.negotiated import Negotiation
 from presence.rules.signals import KEPT_APART_S
 from presence.rules.waking import MOST_AWAITED, MOST_CALLERS
 from presence.store import StoreUnavailable
+from tests.unit.presence.fake_outbox import FakeOutbox
 from tests.unit.presence.lifetime import BusyStore
 from tests.unit.presence.presence_process import OFFER_TIMEOUT_S, PresenceProcess, refusal_in
 from tests.unit.presence.requests import opening
@@ -147,7 +148,7 @@ async def test_the_window_is_its_timer_which_begins_anew_on_delivery() -> None:
 
 async def test_what_happens_to_it_is_told_once_each() -> None:
     process = await with_alice()
-    process.told_until = lambda _at, _revision, _now: 0
+    process.outbox = FakeOutbox()
     process.over(process.store)
     relay = await kept(process)
     pair = await process.pair("alice", "bob")

@@ -48,6 +48,12 @@ def test_a_watch_is_asked_for_and_answered_as_jetstream_has_it() -> None:
     assert jetstream_answers.read_watch(b"\xff") == jetstream_answers.Watching()
 
 
+def test_what_waits_is_asked_for_and_put_off_as_jetstream_has_it() -> None:
+    assert json.loads(jetstream.waiting_messages(5)) == {"batch": 5, "no_wait": True}
+    assert jetstream.again_after(0.5) == b'-NAK {"delay":500000000}'
+    assert jetstream.ACKNOWLEDGED == b"+ACK"
+
+
 def test_a_question_is_the_json_that_jetstream_reads() -> None:
     assert json.loads(jetstream.last_message_of("a.b")) == {"last_by_subj": "a.b"}
     assert json.loads(jetstream.last_messages_of(["a.*", "b"])) == {"multi_last": ["a.*", "b"]}
