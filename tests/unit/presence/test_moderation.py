@@ -333,7 +333,7 @@ async def test_a_call_is_ended_by_its_id_or_whatever_it_is() -> None:
     assert await process.ask(EndCall("4", 60.0, BOB, ALICE)) == Affected(0)
 
 
-async def test_both_calls_that_one_order_has_ended_are_told_to_have_ended() -> None:
+async def test_both_calls_that_one_order_has_ended_are_told() -> None:
     """Its answer was not kept, and it was carried out once more, when there was another call."""
     process = await with_two()
     order = EndCall("1", 60.0, ALICE, BOB)
