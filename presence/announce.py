@@ -77,12 +77,13 @@ class Announcer:
         """Tell one user that the server has ended its negotiation with another.
 
         What ended it the other may foresee, as the end of its own offer's time. The id of the user's session
-        nobody else knows, so nobody can send a message that is called so. An effect that a process of version
+        nobody else knows, so nobody can send a message that is called so. The same order, which two processes
+        carry out, may end two calls: each end is called after its call. An effect that a process of version
         0.1 has left names no call, and is told as such a process has told it.
         """
         named_after = f"{hangup.cause} {hangup.user} {hangup.peer}"
         if hangup.call:
-            named_after += f" {hangup.session}"
+            named_after += f" {hangup.session} {hangup.call}"
         name = hashlib.blake2b(named_after.encode(), digest_size=12).hexdigest()
         body = HangupBody(hangup.peer, hangup.user, ServerHangup(hangup.reason))
         to = Address(hangup.user, hangup.session)

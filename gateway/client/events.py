@@ -11,6 +11,7 @@ from gateway.client.mail import Place, with_place
 from gateway.client.session import Session
 from tieline.wire import replies
 from tieline.wire.checks import UNREADABLE
+from tieline.wire.digests import digest
 from tieline.wire.envelope import MAX_MESSAGE_BYTES
 from tieline.wire.ids import ResumeToken, RoomId
 from tieline.wire.replies import MemberJoined, Reconnect, TokenExpiring, Welcome
@@ -53,8 +54,11 @@ def reconnecting(session: Session, after_ms: int, jitter_ms: int) -> bytes:
 
 
 def put_in(session: Session, room: RoomId) -> bytes:
-    """Make the event that tells a client that it is a member of a room by its backend's word."""
-    name = f"{_put_in_name(session)}{session.rooms[room]:x}"
+    """Make the event that tells a client that it is a member of a room by its backend's word.
+
+    It may be put into several at one moment.
+    """
+    name = f"{_put_in_name(session)}{session.rooms[room]:x}-{digest(room.encode())[:4].hex()}"
     return replies.success(name, "MEMBER_JOINED", MemberJoined(room, session.user))
 
 

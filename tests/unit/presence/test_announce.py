@@ -66,6 +66,13 @@ def test_what_a_peer_knows_does_not_say_what_the_end_is_called(
     assert first == again != other
 
 
+def test_the_ends_of_two_calls_by_one_order_are_two(announcer: Announcer, recorder: Recorder) -> None:
+    for call in ("0123", "4567"):
+        announcer.hangup(HangUp(BOB, HIS, ALICE, "kicked", "ended 1", CallId(call)))
+    first, second = recorder.sent
+    assert first.message_id != second.message_id
+
+
 def test_what_an_older_process_has_left_is_told_as_it_was(announcer: Announcer, recorder: Recorder) -> None:
     announcer.hangup(HangUp(BOB, HIS, ALICE, "timeout", "offer"))
     (sent,) = recorder.sent

@@ -335,6 +335,19 @@ async def test_a_call_is_ended_by_its_id_or_whatever_it_is() -> None:
     assert await process.ask(EndCall("4", 60.0, BOB, ALICE)) == Affected(0)
 
 
+async def test_both_calls_that_one_order_has_ended_are_told() -> None:
+    """Its answer was not kept, and it was carried out once more, when there was another call."""
+    process = await with_two()
+    order = EndCall("1", 60.0, ALICE, BOB)
+    assert await process.ask(order) == Affected(1)
+    (kept,) = (await process.store.read(Keys.once("1"))).values()
+    await process.store.delete(Keys.once("1"), kept.revision)
+    await process.signal("alice", "bob", "OFFER", "another")
+    assert await process.ask(order) == Affected(1)
+    ends = {sent.payload for sent in process.told_to("bob") if b"kicked" in sent.payload}
+    assert len(ends) == 2
+
+
 async def test_an_order_sent_again_is_answered_as_before() -> None:
     process = await with_two()
     order = RemoveMember("1", 60.0, ALICE, HALL)

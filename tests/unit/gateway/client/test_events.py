@@ -9,7 +9,7 @@ from gateway.client.ice_servers import IceServers
 from gateway.client.terms import Pace, Terms
 from tests.unit.gateway.client.alice import CONNECTION, HALL, SESSION, TOKENS, alice
 from tests.unit.gateway.client.harness import session
-from tieline.wire.ids import ResumeToken
+from tieline.wire.ids import ResumeToken, RoomId
 
 
 def test_a_client_is_told_what_it_has_to_know_of_its_session() -> None:
@@ -59,6 +59,9 @@ def test_who_was_put_into_a_room_is_told_so_while_it_is_there() -> None:
     said = json.loads(event)
     assert (said["cmd"], said["data"]) == ("MEMBER_JOINED", {"room": HALL, "userId": "alice"})
     assert not is_overtaken(event, here)
+
+    here.rooms[RoomId("cellar")] = 5
+    assert json.loads(put_in(here, RoomId("cellar")))["requestId"] != said["requestId"]
 
     here.rooms.clear()
     assert is_overtaken(event, here)

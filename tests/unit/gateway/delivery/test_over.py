@@ -68,7 +68,7 @@ def odd(cmd: str) -> bytes:
 
 
 @pytest.mark.parametrize("written", [escaped, odd])
-def test_however_they_are_written_ends_count_and_offers_are_stopped(
+def test_ends_and_late_offers_are_known_however_written(
     written: Callable[[str], bytes],
 ) -> None:
     over = Over()

@@ -37,6 +37,6 @@ def names_connections(kind: Any) -> bool:  # any type
     return kind is ConnectionId or any(map(names_connections, get_args(kind)))
 
 
-def test_what_all_gateways_hear_names_no_connection_but_one_that_has_no_session() -> None:
+def test_what_all_gateways_hear_names_no_living_connection() -> None:
     heard = (*get_args(PresenceReply), *get_args(RouterReply), JoinOrder, RoomChange, CloseSession)
     assert {kind for kind in heard if names_connections(kind)} == {CloseSession, Replaced}
