@@ -12,8 +12,7 @@ import time
 from collections.abc import Mapping
 
 from model.explore import Found
-from model.late import Late
-from model.runs import EVERYTHING, PLANTED, PROOFS, Run
+from model.runs import EVERYTHING, PLANTED, PROOFS, Explored, Run
 from model.scenario import ANOTHER_CALL, CALL, CANCELLED, TWO_SENDERS
 from tieline.cli.options import option_parser
 
@@ -33,14 +32,14 @@ def main() -> int:
     unknown = [name for name in given.names if name not in ALL]
     if unknown:
         parser.error(f"there is no {', '.join(unknown)}")
-    chosen: Mapping[str, Run | Late] = (
+    chosen: Mapping[str, Explored] = (
         DEEPEST if given.everything else {name: ALL[name] for name in given.names or ALL}
     )
     outcomes = [_show(name, run) for name, run in chosen.items()]
     return 0 if all(outcomes) else 1
 
 
-def _show(name: str, run: Run | Late) -> bool:
+def _show(name: str, run: Explored) -> bool:
     began = time.monotonic()
     found = run.explore()
     seconds = time.monotonic() - began

@@ -1,7 +1,7 @@
 """Visit every state that can be reached, nearest first, until a promise breaks. Pure."""
 
 from collections import deque
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import NamedTuple, TypeVar
 
 from model.design import Design
@@ -50,6 +50,33 @@ def explore(scenario: Scenario, design: Design, ills: Ills, seeking: str = "") -
                 came_from[after] = (state, label)
                 waiting.append(after)
     return Found(len(came_from), steps, ends, "", ())
+
+
+def visit(
+    first: StateT,
+    steps: Callable[[StateT], Iterable[tuple[str, StateT]]],
+    fault_in: Callable[[StateT], str],
+    seeking: str = "",
+) -> Found:
+    """Visit every state that these steps lead to, nearest first; see `explore`."""
+    came_from: dict[StateT, tuple[StateT, str] | None] = {first: None}
+    waiting = deque([first])
+    count = ends = 0
+    while waiting:
+        state = waiting.popleft()
+        following = list(steps(state))
+        ends += not following
+        for label, after in following:
+            count += 1
+            if after in came_from:
+                continue
+            came_from[after] = state, label
+            fault = fault_in(after)
+            if not fault:
+                waiting.append(after)
+            elif seeking in fault:
+                return Found(len(came_from), count, ends, fault, trace(came_from, after))
+    return Found(len(came_from), count, ends, "", ())
 
 
 def trace(came_from: Mapping[StateT, tuple[StateT, str] | None], state: StateT) -> tuple[str, ...]:

@@ -8,13 +8,12 @@ anew, and that they tell of the end of what they have given up.
 """
 
 import functools
-from collections import deque
 from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from model.explore import Found, trace
+from model.explore import Found, visit
 from presence.rules import room, session
 from presence.rules.change import Change, Facts, ListRoom, Prepare, Rule
 from presence.rules.user import User, stamped
@@ -106,25 +105,7 @@ class Late(NamedTuple):
 
     def explore(self) -> Found:
         """Visit every state, nearest first, or all up to the first in which a promise breaks."""
-        first = State()
-        came_from: dict[State, tuple[State, str] | None] = {first: None}
-        waiting = deque([first])
-        steps = ends = 0
-        while waiting:
-            state = waiting.popleft()
-            following = list(self._steps(state))
-            ends += not following
-            for label, after in following:
-                steps += 1
-                if after in came_from:
-                    continue
-                came_from[after] = state, label
-                fault = self._fault(after)
-                if not fault:
-                    waiting.append(after)
-                elif self.breaks in fault:  # what follows another one is left out
-                    return Found(len(came_from), steps, ends, fault, trace(came_from, after))
-        return Found(len(came_from), steps, ends, "", ())
+        return visit(State(), self._steps, self._fault, self.breaks)
 
     def _steps(self, state: State) -> Iterator[tuple[str, State]]:
         awaited = [call for call in state.network if call.is_awaited]

@@ -5,6 +5,8 @@ from typing import Final, NamedTuple
 from model.design import ONE_NODE, THREE_NODES, Design
 from model.explore import Found, explore
 from model.late import LATE_PLANTED, LATE_PROOFS, Late
+from model.offers import OFFER_PLANTED, OFFER_PROOFS, Offers
+from model.orders import ORDER_PLANTED, ORDER_PROOFS, Orders
 from model.scenario import (
     ANOTHER_CALL,
     CALL,
@@ -43,6 +45,9 @@ class Run(NamedTuple):
         return explore(self.scenario, self.design, self.ills, self.breaks)
 
 
+Explored = Run | Late | Orders | Offers
+
+
 def _proofs(title: str, scenario: Scenario) -> dict[str, Run]:
     return {
         f"{title}, one crash, one lost connection": Run(scenario, CRASH_AND_LOSS),
@@ -51,7 +56,7 @@ def _proofs(title: str, scenario: Scenario) -> dict[str, Run]:
     }
 
 
-PROOFS: Final[dict[str, Run | Late]] = {
+PROOFS: Final[dict[str, Explored]] = {
     "two frames, all at once": Run(TWO_FRAMES, EVERYTHING),
     "two frames, all at once, one node": Run(TWO_FRAMES, EVERYTHING, ONE_NODE),
     **_proofs("call", CALL),
@@ -71,10 +76,12 @@ PROOFS: Final[dict[str, Run | Late]] = {
     "late hangup, one crash, one lost connection": Run(LATE_HANGUP, CRASH_AND_LOSS),
     "late hangup, one crash, one hasty retry": Run(LATE_HANGUP, CRASH_AND_HASTE),
     **LATE_PROOFS,
+    **ORDER_PROOFS,
+    **OFFER_PROOFS,
 }
 """No promise breaks. Where nothing else is said, on a broker of three nodes."""
 
-PLANTED: Final[dict[str, Run | Late]] = {
+PLANTED: Final[dict[str, Explored]] = {
     "replay-before-subscribe": Run(TWO_FRAMES, LOSS, Design(reads="before listening"), "never"),
     "mark-left-out": Run(TWO_FRAMES, LOSS, Design(reads="after listening"), "never"),
     "any-replica-believed": Run(TWO_FRAMES, LOSS, Design(reads="from any replica"), "never"),
@@ -96,5 +103,7 @@ PLANTED: Final[dict[str, Run | Late]] = {
     ),
     "changes-told-once": Run(ANOTHER_CALL, CRASH, Design(tells="once written"), "before the exchange"),
     **LATE_PLANTED,
+    **ORDER_PLANTED,
+    **OFFER_PLANTED,
 }
 """One mistake each, in the design or around presence's own code. Each must be found."""
