@@ -244,13 +244,21 @@ class ChangeLoop:
 
     async def _prepare(self, user: UserId, wanted: Prepare, found: Found, facts: Facts) -> Facts:
         """Store what must be there before the record says so."""
-        entry = RosterEntry(wanted.session, facts.now, wanted.hears)
-        entering = self._rosters.enter(user, entry, wanted.rooms, found)
         if wanted.note_of is None:
-            return facts._replace(prepared=wanted, note=0, entries=await entering)
+            return facts._replace(
+                prepared=wanted, note=0, entries=await self._enter(user, wanted, found, facts)
+            )
         noting = self._records.note(wanted.note_of, wanted.session, user, renews=wanted.renews_note)
-        note, entries = await both(noting, entering)
+        if not wanted.rooms:  # one thing to wait for needs no task
+            return facts._replace(prepared=wanted, note=await noting, entries={})
+        note, entries = await both(noting, self._enter(user, wanted, found, facts))
         return facts._replace(prepared=wanted, note=note, entries=entries)
+
+    def _enter(
+        self, user: UserId, wanted: Prepare, found: Found, facts: Facts
+    ) -> Awaitable[dict[RoomId, int]]:
+        entry = RosterEntry(wanted.session, facts.now, wanted.hears)
+        return self._rosters.enter(user, entry, wanted.rooms, found)
 
     async def _commit(
         self,

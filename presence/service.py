@@ -8,7 +8,8 @@ one that there is no room for, or that has waited here for longer than its asker
 import asyncio
 import functools
 import logging
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, get_args
 
 from presence.announce import Publisher
 from presence.operations import Operations
@@ -28,6 +29,7 @@ from tieline.wire.internal.backend import CloseRoom, CountAll, ListRooms, LookAt
 from tieline.wire.internal.directions import (
     OPERATIONS,
     BackendRequest,
+    GatewayRequest,
     PresenceReply,
     PresenceRequest,
     RouterRequest,
@@ -55,6 +57,16 @@ take the places of others. Of looks at all rooms there are eight at once at most
 
 OfNoUser = CloseRoom | MessageRoom | LookAtRoom | ListRooms | CountAll
 """What the backend asks of a room, or of all."""
+
+_AskedTogether = KeepLease | FindReplaced | OfNoUser
+"""What is asked of a room, of all, or by a gateway for itself. A union takes long to make."""
+
+_ASKERS: Final[Mapping[type[PresenceRequest], str]] = {
+    **dict.fromkeys(get_args(BackendRequest), "api"),
+    **dict.fromkeys(get_args(GatewayRequest), "gateway"),
+    RouterRequest: "router",
+}
+"""The service that may ask a request of a type, and is answered."""
 
 _LIGHT: Final = COMMAND_OF[Candidate]
 
@@ -84,6 +96,7 @@ class PresenceService:
         self._judging = Pool(tasks, judged_at_once)
         self._ordering = Pool(tasks, of_backend)
         self._operations = operations
+        self._failed = {op: metrics.PRESENCE_REQUESTS.labels(op, "failed") for op in OPERATIONS.values()}
         self._tally = Tally(_log)
         self._unreadable = Unreadable(_log, self._tally)
 
@@ -97,12 +110,12 @@ class PresenceService:
             return
         op = OPERATIONS[type(request)]
         if message.subject.rpartition(".")[2] != op:  # the broker has let its sender ask for something else
-            metrics.PRESENCE_REQUESTS.labels(op, "failed").inc()
+            self._failed[op].inc()
             self._tally.note(logging.ERROR, _MISDIRECTED, op, "", op=op)
             return
-        asks = _asker(request)
+        asks = _ASKERS[type(request)]
         if not self._may_answer[asks](message.reply):
-            metrics.PRESENCE_REQUESTS.labels(op, "failed").inc()
+            self._failed[op].inc()
             self._unreadable.note("request", f"to be answered on {message.reply!r}", _UNREADABLE)
             return
         job = functools.partial(self._answer, request, op, message.reply)
@@ -111,7 +124,7 @@ class PresenceService:
         pool.submit(_owner(request, op), message.reply, job, len(message.data), patience_of(message))
 
     async def _answer(self, request: PresenceRequest, op: str, asker: str) -> None:
-        failed = metrics.PRESENCE_REQUESTS.labels(op, "failed")
+        failed = self._failed[op]
         with bug_guard(_log, "request unanswered: a bug", failed.inc, op=op):
             try:
                 reply, afterwards = await self._operations.carry_out(request)
@@ -125,16 +138,9 @@ class PresenceService:
                     await afterwards()
 
 
-def _asker(request: PresenceRequest) -> str:
-    """Name the service that may ask this, and is answered."""
-    if isinstance(request, BackendRequest):
-        return "api"
-    return "router" if isinstance(request, RouterRequest) else "gateway"
-
-
 def _owner(request: PresenceRequest, op: str) -> str:
     """Name who has its turn with a request: the user whom it is about, or all who ask that together."""
-    if isinstance(request, KeepLease | FindReplaced | OfNoUser):
+    if isinstance(request, _AskedTogether):
         return f"\0{op}"  # no user is called so
     return request.user
 

@@ -1,12 +1,12 @@
 """Who is let in next, when more clients come than are let in side by side. Pure: times are seconds, given.
 
 Addresses take turns, and a user has a few places only, so that nobody's many attempts keep others waiting.
-Within an address the one that has waited longest is next; under pressure, when more wait than are let in side
-by side, the one that came last is: it has the most of its time left, where the oldest would be let in just
-as it gives up. Letting clients in, and refusing those who wait too long, is the business of `arrivals`.
+Within an address the one that has waited longest is next; under pressure, when more wait than can be let in
+in time, the one that came last is: it has the most of its time left, where the oldest would be let in just
+as it gives up. Letting clients in, and refusing those who wait too long, is the business of `arrivals`; how
+fast they are let in, that of `arrival_pace`.
 """
 
-import math
 from collections import Counter
 from collections.abc import Hashable
 from typing import Final, TypeVar
@@ -28,14 +28,6 @@ OF_A_USER: Final = 2
 
 MAX_WAITING: Final = 2048
 """More than that are not kept waiting: it is more than a gateway lets in before the first of them give up."""
-
-LET_IN_A_SECOND: Final = 40
-"""Clients that a gateway lets in at the very least, on a busy machine: for so long those who are refused are
-asked to stay away as the ones before them take."""
-
-SHORTEST_SPREAD_S: Final = 3
-LONGEST_SPREAD_S: Final = 20
-"""A session is kept for some 30 s: whoever is asked to wait that long still comes in time."""
 
 
 class Waiting:
@@ -73,6 +65,11 @@ class ArrivalQueue:
         """Count those that wait."""
         return self._count
 
+    @property
+    def under_way(self) -> int:
+        """How many have their turn."""
+        return self._under_way
+
     def add(self, arrival: Waiting) -> Waiting | None:
         """Let a client wait; returns one that must wait no more, because too many do.
 
@@ -98,14 +95,17 @@ class ArrivalQueue:
             del self._waiting[arrival.address]
         return True
 
-    def next(self) -> Waiting | None:
-        """Give the next client its turn, until `done`; None: none that waits may have one now."""
+    def next(self, in_order: float = 0.0) -> Waiting | None:
+        """Give the next client its turn, until `done`; None: none that waits may have one now.
+
+        While no more than `in_order` wait, there is no pressure.
+        """
         if self._under_way >= self._at_once:
             return None
         for address, group in self._waiting.items():
             if self._addresses[address] >= self._of_an_address:
                 continue
-            order = reversed(group) if self._count > self._at_once else iter(group)
+            order = reversed(group) if self._count > max(self._at_once, in_order) else iter(group)
             for arrival in order:
                 if self._users[arrival.user] < self._of_a_user:
                     self._begin(arrival)
@@ -117,11 +117,6 @@ class ArrivalQueue:
         self._under_way -= 1
         _count_out(self._addresses, arrival.address)
         _count_out(self._users, arrival.user)
-
-    def spread_s(self) -> int:
-        """Return over how many seconds those who are refused now should come back."""
-        needed = math.ceil((self._count + self._under_way) / LET_IN_A_SECOND)
-        return max(SHORTEST_SPREAD_S, min(LONGEST_SPREAD_S, needed))
 
     def _begin(self, arrival: Waiting) -> None:
         self.remove(arrival)

@@ -9,11 +9,20 @@ from types import TracebackType
 from typing import Final, NamedTuple
 
 from gateway.client.connection import Connection
+from gateway.sessions.arrival_pace import ArrivalPace
 from gateway.sessions.arrival_queue import ArrivalQueue, Waiting
 
 WAITING_S: Final = 3.0
 """For a client's turn to come: what is left of the upgrade's time then must be enough to let it in, and one
 that is refused can still read why, and when to come back."""
+
+LONGER_S: Final = 1.0
+"""For which a client waits on, if by the pace of the last seconds all that wait are let in within that: to
+come back would take it longer. What is left of the upgrade's time is enough at such a pace."""
+
+IN_ORDER_S: Final = 1.5
+"""While all that wait are let in within that by the pace of the last seconds, the oldest is next: it still
+has its turn in time, however many come."""
 
 LOOK_S: Final = 0.25
 """Between two looks at whether the clients that have their turn are still there: the place of one that has
@@ -54,8 +63,10 @@ class Turn:
             raise
 
     async def __aexit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+        self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
+        if kind is None:
+            self._turns.was_let_in()
         self._turns.go(self._arrival)
 
 
@@ -71,13 +82,22 @@ class ArrivalTurns:
         self._look_s = look_s
         self._loop = asyncio.get_running_loop()
         self._queue = ArrivalQueue()
+        self._pace = ArrivalPace()
         self._waiting: dict[Waiting, _Turn] = {}
         self._having_turn: dict[Waiting, Connection] = {}
         self._looking: asyncio.TimerHandle | None = None
 
     def spread_s(self) -> int:
         """Return over how many seconds those who are refused now should come back."""
-        return self._queue.spread_s()
+        return self._pace.spread_s(self._loop.time(), len(self._queue) + self._queue.under_way)
+
+    def asked_back(self, after_s: float) -> None:
+        """Take note that a client was refused, and asked to come back after so many seconds."""
+        self._pace.asked_back(self._loop.time(), after_s)
+
+    def was_let_in(self) -> None:
+        """Take note that a client had its turn, and is in: that is the pace by which others are told."""
+        self._pace.let_in(self._loop.time())
 
     def turn(self, connection: Connection, arrival: Waiting) -> "Turn":
         """Make what waits for a client's turn, and has it until it is let in, or has gone."""
@@ -98,6 +118,8 @@ class ArrivalTurns:
         if not turn.has_come.done():
             self._expect_others(self._waiting_s)
             await asyncio.wait((turn.has_come,), timeout=self._waiting_s)
+            if not turn.has_come.done() and len(self._queue) <= self._let_in_within(LONGER_S):
+                await asyncio.wait((turn.has_come,), timeout=LONGER_S)
         if not turn.has_come.done() or not turn.has_come.result():
             raise WaitedTooLong
         if connection.is_closing:
@@ -111,7 +133,8 @@ class ArrivalTurns:
 
     def _give_turns(self, newest: Waiting | None = None) -> None:
         """Let the next ones in, as many as there is room for; the newest is looked after by itself."""
-        while (arrival := self._queue.next()) is not None:
+        in_order = self._let_in_within(IN_ORDER_S)
+        while (arrival := self._queue.next(in_order)) is not None:
             turn = self._waiting.pop(arrival)
             self._having_turn[arrival] = turn.connection
             turn.has_come.set_result(True)
@@ -120,6 +143,10 @@ class ArrivalTurns:
                 self._queue.done(arrival)
         if self._having_turn and self._looking is None:
             self._looking = self._loop.call_later(self._look_s, self._look)
+
+    def _let_in_within(self, seconds: float) -> float:
+        """Return how many are let in within that, by the pace of the last seconds."""
+        return seconds * self._pace.a_second(self._loop.time())
 
     def _release(self, arrival: Waiting) -> None:
         """Give a client's place to another one."""

@@ -236,8 +236,10 @@ class Arrivals:
             connection.abandon()
             return
         spread_s = self._turns.spread_s()
+        after_s = math.ceil(self._jitter() * spread_s) or 1
+        self._turns.asked_back(after_s)
         self._departures.expect_others(spread_s + HANDSHAKE_S)
-        connection.deny(error, math.ceil(self._jitter() * spread_s) or 1)
+        connection.deny(error, after_s)
 
     def _turn_away(
         self, connection: Connection, session: Session, admitted: Admitted, error: HandshakeError

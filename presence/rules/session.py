@@ -75,7 +75,8 @@ second, unless the process that is at it has died."""
 def within_limit(ask: OpenSession, max_rooms: int) -> OpenSession:
     """Ask for as many rooms at most as a user may be in; `max_rooms` 0: for all."""
     join = tuple(dict.fromkeys(ask.join))
-    return msgspec.structs.replace(ask, join=join[:max_rooms] if max_rooms else join)
+    join = join[:max_rooms] if max_rooms else join
+    return ask if join == ask.join else msgspec.structs.replace(ask, join=join)
 
 
 def open_session(ask: OpenSession, user: User | None, beside: Beside, facts: Facts) -> Step[User]:

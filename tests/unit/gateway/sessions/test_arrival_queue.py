@@ -4,11 +4,8 @@ import pytest
 
 from gateway.sessions.arrival_queue import (
     AT_ONCE,
-    LET_IN_A_SECOND,
-    LONGEST_SPREAD_S,
     OF_A_USER,
     OF_AN_ADDRESS,
-    SHORTEST_SPREAD_S,
     ArrivalQueue,
     Waiting,
 )
@@ -42,6 +39,7 @@ def test_no_more_have_a_turn_than_there_is_room_for() -> None:
 
     assert begin(queue) == late[:1]
     assert len(queue) == 1
+    assert queue.under_way == 3
 
 
 def test_without_pressure_who_has_waited_longest_is_next() -> None:
@@ -58,6 +56,14 @@ def test_under_pressure_the_one_that_came_last_is_next() -> None:
     queue.done(fifth)
 
     assert begin(queue) == [oldest[0]]  # three were left: no pressure any more
+
+
+def test_as_many_as_are_let_in_in_time_have_their_turns_in_order() -> None:
+    queue = ArrivalQueue(at_once=3)
+    arrivals = come(queue, 6)
+    assert queue.next(5) is arrivals[5]
+    assert queue.next(5) is arrivals[0]
+    assert queue.next(5) is arrivals[1]
 
 
 def test_addresses_take_turns() -> None:
@@ -108,17 +114,6 @@ def test_a_client_that_waits_no_more_is_not_let_in() -> None:
     assert begin(queue) == [here]
     assert not queue.remove(gone)
     assert not queue.remove(here)
-
-
-def test_the_more_wait_the_longer_the_refused_are_spread() -> None:
-    queue = ArrivalQueue()
-    assert queue.spread_s() == SHORTEST_SPREAD_S
-    come(queue, 7 * LET_IN_A_SECOND)
-    assert queue.spread_s() == 7
-    begin(queue)
-    assert queue.spread_s() == 7
-    come(queue, 20 * LET_IN_A_SECOND, "b")
-    assert queue.spread_s() == LONGEST_SPREAD_S
 
 
 @pytest.mark.parametrize("rounds", [1, 3])

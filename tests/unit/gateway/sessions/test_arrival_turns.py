@@ -1,10 +1,12 @@
 """Clients wait for their turn here; what is done with it is in `test_arrivals`."""
 
 import asyncio
+import contextlib
 
 import pytest
 
-from gateway.sessions.arrival_queue import OF_A_USER, Waiting
+from gateway.sessions.arrival_pace import MEASURED_SHORTEST_S, SHORTEST_SPREAD_S
+from gateway.sessions.arrival_queue import AT_ONCE, OF_A_USER, Waiting
 from gateway.sessions.arrival_turns import ArrivalTurns, HasGone, WaitedTooLong
 from tests.unit.gateway.client.harness import Harness
 from tieline.wire.ids import UserId
@@ -46,6 +48,56 @@ async def test_who_waits_too_long_is_refused_and_others_are_expected() -> None:
                 pass
     assert told == [0.0]
     assert turns.spread_s() > 0
+
+
+async def let_in(turns: ArrivalTurns, count: int) -> None:
+    """Let so many clients in, of a user each."""
+    for number in range(count):
+        async with turns.turn(Harness().connection, Waiting(UserId(f"u-{number}"), ADDRESS)):
+            pass
+
+
+async def test_who_would_be_let_in_soon_waits_on() -> None:
+    turns = ArrivalTurns(lambda _: None, waiting_s=0.0)
+    await let_in(turns, 1)
+    is_in = asyncio.Event()
+
+    async def come() -> None:
+        async with turns.turn(Harness().connection, Waiting(ALICE, ADDRESS)):
+            is_in.set()
+
+    async with asyncio.TaskGroup() as tasks, contextlib.AsyncExitStack() as having_turn:
+        for _ in range(OF_A_USER):
+            await having_turn.enter_async_context(turns.turn(Harness().connection, Waiting(ALICE, ADDRESS)))
+        coming = tasks.create_task(come())
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not coming.done()
+        await having_turn.aclose()
+    assert is_in.is_set()
+
+
+async def test_those_who_are_refused_are_told_by_the_pace_of_those_let_in() -> None:
+    turns = ArrivalTurns(lambda _: None)
+    assert turns.spread_s() == SHORTEST_SPREAD_S
+    await let_in(turns, 4 * AT_ONCE)
+    assert turns.spread_s() == MEASURED_SHORTEST_S
+
+
+async def test_who_had_its_turn_and_is_not_let_in_is_no_pace() -> None:
+    turns = ArrivalTurns(lambda _: None)
+    for _ in range(4 * AT_ONCE):
+        with pytest.raises(TimeoutError):
+            async with turns.turn(Harness().connection, Waiting(ALICE, ADDRESS)):
+                raise TimeoutError
+    assert turns.spread_s() == SHORTEST_SPREAD_S
+
+
+async def test_those_who_were_refused_and_come_back_count_as_waiting() -> None:
+    turns = ArrivalTurns(lambda _: None)
+    for _ in range(200):
+        turns.asked_back(10)
+    assert turns.spread_s() > SHORTEST_SPREAD_S
 
 
 async def test_who_has_gone_has_no_turn() -> None:

@@ -11,13 +11,8 @@ from gateway.client.deliveries import Missed
 from gateway.client.duplicates import name_of
 from gateway.client.mail import Had
 from gateway.limits import prices
-from gateway.sessions.arrival_queue import (
-    AT_ONCE,
-    LONGEST_SPREAD_S,
-    MAX_WAITING,
-    OF_A_USER,
-    SHORTEST_SPREAD_S,
-)
+from gateway.sessions.arrival_pace import LONGEST_SPREAD_S, SHORTEST_SPREAD_S
+from gateway.sessions.arrival_queue import AT_ONCE, MAX_WAITING, OF_A_USER
 from gateway.sessions.arrivals import OPENING_PATIENCE_S
 from tests.support.waiting import until
 from tests.unit.gateway.client.harness import event
