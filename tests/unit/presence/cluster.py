@@ -83,6 +83,7 @@ class Cluster:
             beside=self.witness,
             most_waited_for=self.most_waited_for,
             watches=True,
+            settles_later=True,
         )
         process.do_all_hear = self.hears_logs
         return process
@@ -97,7 +98,8 @@ class Cluster:
 
         The processes take the threads in turn, and die after so many effects. With `chance` their operations
         wait for each other, what they hear of changes comes late, and some of what nobody waits for is lost.
-        A process remembers what it knew before, and sometimes its watch has to begin anew.
+        A process remembers what it knew before, and sometimes its watch has to begin anew, or all that it
+        has carried out has waited for long enough to be settled.
         """
         for process, dies_after in zip(self.processes, deaths, strict=True):
             process.life.begin(dies_after)
@@ -122,6 +124,8 @@ class Cluster:
                 self.processes[place] = self.another()
             elif chance is not None and _is_lost(chance):
                 process.watch.begin()
+            elif chance is None or _is_lost(chance):
+                await process.settling.settle_all()
         await self._tell(results)
         return [result.act for result in results if not result.is_answered]
 
