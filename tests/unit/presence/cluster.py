@@ -186,7 +186,8 @@ class Cluster:
     async def touch_everything(self) -> None:
         """Ask one process about every user and every negotiation, but change nothing.
 
-        What is left of an older session's calls ends, as when its timer passes.
+        What is left of an older session's calls ends, as when its timer passes, and what is carried out is
+        settled.
         """
 
         def look(user: User | None, _beside: object, _facts: object) -> Step[User]:
@@ -200,6 +201,7 @@ class Cluster:
             if key.startswith("pair."):
                 one, other = users_of_pair(key)
                 await process.expire(one, other, "an offer of another time")
+        await process.settling.settle_all()
         assert process.watch is not None
         process.watch.end()
         self.observers.read()
