@@ -14,6 +14,10 @@ LATER_S: Final = 1.0
 """How long the next change of a record is waited for. Another process that changes it within that time
 carries out once more what is pending."""
 
+IN_A_ROW: Final = 8
+"""So many are settled in one iteration of the event loop: when hundreds have come at one moment, nobody waits
+for all of them."""
+
 Settle = Callable[[], Awaitable[None]]
 
 
@@ -52,11 +56,13 @@ class Settling:
         await self._settle_until(self._monotonic() + self._later_s)
 
     async def _settle_until(self, until: float) -> None:
-        for key, (due, _, settle) in list(self._waiting.items()):
-            if due > until:
-                break
-            self._waiting.pop(key, None)
-            await settle()
+        due = [key for key, waiting in self._waiting.items() if waiting[0] <= until]
+        for number, key in enumerate(due, 1):
+            if number % IN_A_ROW == 0:
+                await asyncio.sleep(0)
+            waiting = self._waiting.pop(key, None)
+            if waiting is not None:  # else it was written anew meanwhile
+                await waiting[2]()
 
     async def run(self) -> None:
         """Settle what is due, again and again, until cancelled."""

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from presence.settling import Settling
+from presence.settling import IN_A_ROW, Settling
 from tests.unit.presence.lifetime import Sent
 from tests.unit.presence.presence_process import PresenceProcess
 from tests.unit.presence.requests import opening
@@ -55,6 +55,19 @@ async def test_a_record_that_is_another_one_is_left_alone() -> None:
     desk.settling.drop("c")
     await desk.settling.settle_all()
     assert desk.settled == ["b 1"]
+
+
+async def test_who_is_written_anew_while_others_are_settled_is_left_alone() -> None:
+    desk = Desk()
+    for number in range(2 * IN_A_ROW):
+        desk.put(f"{number}")
+    settling = asyncio.create_task(desk.settling.settle_all())
+    await asyncio.sleep(0)
+    assert len(desk.settled) < IN_A_ROW, "others have their turn"
+    desk.settling.drop(f"{IN_A_ROW}")
+    await settling
+    assert [key for key in desk.settled if key.startswith(f"{IN_A_ROW} ")] == []
+    assert len(desk.settled) == 2 * IN_A_ROW - 1
 
 
 async def test_who_asks_again_does_not_put_it_off() -> None:
