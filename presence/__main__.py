@@ -35,6 +35,7 @@ from presence.rules.signals import Terms
 from presence.second_look import SecondLooks
 from presence.service import PresenceService
 from presence.settings import PresenceSettings, demand_events, tokens_of
+from presence.settling import Settling
 from presence.standings import Standings
 from presence.stream_size import measure_sizes, named
 from presence.streams import Streams, watch_streams
@@ -103,6 +104,7 @@ async def _serve(
     announcer = Announcer(broker, subjects, replaced_mail.note)
     post = MailboxPost(requests, subjects)
     kept = KeptOffers(records, post, settings.offer_timeout, is_on=settings.wake_window > 0)
+    settling = Settling()
     changes = Changes(
         records,
         rosters,
@@ -113,6 +115,7 @@ async def _serve(
         old_calls,
         outbox=events,
         kept=kept,
+        settling=settling,
     )
     broker.when_away(changes.forget_carried_out)
     broker.when_away(rosters.forget_counts)
@@ -195,6 +198,7 @@ async def _serve(
         ending = background.create_task(old_calls.run(changes.end_old_calls))
         watching_users = [background.create_task(each.run()) for each in user_watches]
         replacing = background.create_task(replaced_mail.run())
+        settling_later = background.create_task(keep_going(_log, "not settled: a bug", settling.run))
         telling_events = background.create_task(events.run()) if events else None
         if events is not None:
             await unless_stopped(stopping, events.know())
@@ -218,6 +222,8 @@ async def _serve(
             await broker.drain(requested)
         ending.cancel()
         replacing.cancel()
+        settling_later.cancel()
+        await settling.settle_all()
         for timer, consumer in zip(timers, consuming, strict=True):
             timer.stop()
             consumer.cancel()

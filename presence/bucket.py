@@ -169,12 +169,13 @@ class Bucket:
         subject, revision = jetstream_headers.stored_as(reply.headers)
         return subject[self._cut :], Record(reply.data, revision)
 
-    async def read_few(self, most: int, *keys: str) -> dict[str, Record] | None:
+    async def read_few(self, most: int, *keys: str) -> Dated | None:
         """See `ListedStore.read_few`."""
         replies = await self._few(most, keys)
         if _is_more(replies):
             return None
-        return dict(self._record(reply) for reply in replies[:-1])
+        found = dict(self._record(reply) for reply in replies[:-1])
+        return Dated(found, jetstream_headers.up_to(replies[-1]))
 
     async def _few(self, most: int, keys: tuple[str, ...]) -> list[Message]:
         ask = jetstream.few_last_messages_of([self.prefix + key for key in keys], most)

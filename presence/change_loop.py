@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
-from presence.effects import NOTHING_TOLD, Effects, Told
+from presence.effects import NOTHING_TOLD, Case, Effects, Told
 from presence.records import MAX_TRIES, Records
 from presence.rosters import Rosters
 from presence.rules.change import (
@@ -31,16 +31,23 @@ from presence.rules.change import (
 from presence.rules.effects import Effect, RemoveNote, is_cheap
 from presence.rules.facts import keeping
 from presence.rules.negotiated import Negotiation, dropping
+from presence.rules.room import UNCLAIMED_MS
 from presence.rules.user import RosterEntry, User
+from presence.settling import Settling
 from presence.side_by_side import both, side_by_side
 from presence.store import ABSENT, Conflict, StoreUnavailable
 from presence.targets import Clock, Found, Target
 from tieline import metrics
 from tieline.wire.ids import RoomId, UserId
+from tieline.wire.subjects import Keys
 
 STOOD_STILL_MS: Final = 30_000
 """Whoever has read or written a record so long ago has been stopped since. What others are told again is
 recognized for more than twice as long (`presence.mailbox.MIN_KEEP_S`)."""
+
+SURE_MS: Final = UNCLAIMED_MS // 4
+"""For so long a roster entry that was written, or kept because it is young (`may_be_kept`), is there whatever
+others take it for."""
 
 MAX_CARRIED_OUT: Final = 65_536
 """Records of which a process remembers that it told others: as many users as change theirs within minutes."""
@@ -81,6 +88,8 @@ class Loaded(NamedTuple):
     found: Found
     is_remembered: bool = False
     """It was not read, but is what this process knew already: what writes nothing is not decided on it."""
+    has_roster: bool = False
+    """The roster that is to be listed is among what was read."""
 
 
 class ChangeLoop:
@@ -94,11 +103,14 @@ class ChangeLoop:
         clock: Clock,
         outbox: Outbox | None = None,
         note_waiting: NoteWaiting | None = None,
+        settling: Settling | None = None,
     ) -> None:
         """Take also what tells the stream of events; None: there is none, and records keep no facts.
 
-        `note_waiting` notes who waits for whom; None: nobody is waited for here.
+        `note_waiting` notes who waits for whom; None: nobody is waited for here. `settling` settles records
+        later; None: each at once.
         """
+        self._settling = settling
         self._outbox = outbox
         self._note_waiting = note_waiting
         self._records = records
@@ -129,7 +141,7 @@ class ChangeLoop:
         told, at = NOTHING_TOLD, self._records.place_of(target.key)
         for _ in range(MAX_TRIES):
             now = self.clock()
-            found, is_remembered = await load(confirmed)
+            found, is_remembered, has_roster = await load(confirmed)
             record, revision = target.find(found)
             told = Told({}, told.numbers)
             if (
@@ -138,7 +150,7 @@ class ChangeLoop:
                 and not self._has_carried_out(target.key, record, revision)
             ):
                 # The process that wrote it has died, or is still at it.
-                told = await self._carry_out(target, record, revision, now)
+                told = await self._carry_out(target, record, revision, now, Case(is_again=True))
                 if not told.left:
                     await target.settle(record, revision, forget=False)
                     self._note_carried_out(target.key, record, revision)
@@ -169,15 +181,19 @@ class ChangeLoop:
                     break
                 if stored is not None:
                     record, revision = stored
+                    if self._settling is not None:
+                        self._settling.drop(target.key)
                     if _owes(record):
-                        told = await self._carry_out(target, record, revision, now, _listed_by(step.reply))
+                        listed = None if has_roster else _listed_by(step.reply)
+                        case = Case(listed, self._entered(target, facts))
+                        told = await self._carry_out(target, record, revision, now, case)
                         if not told.left:
                             self._note_carried_out(target.key, record, revision)
                 for said in step.said:
                     self._effects.say(said)
                 if step.then is None:
                     if record is not None and record.pending and not told.left:
-                        await target.settle(record, revision, forget=True)
+                        await self._settle(target, record, revision)
                     return Finished(step.reply, told, record, revision, step.look_again)
                 rule, confirmed = step.then, True
                 if others:
@@ -191,7 +207,7 @@ class ChangeLoop:
         record: RecordT,
         revision: int,
         since: int,
-        listed: RoomId | None = None,
+        case: Case,
     ) -> Told:
         """Tell others what is pending in a record, which was read or written after a moment.
 
@@ -201,7 +217,31 @@ class ChangeLoop:
         """
         if self.clock() - since > STOOD_STILL_MS:
             raise StoreUnavailable("stood still before others were told")
-        return await target.carry_out(record, revision, listed)
+        return await target.carry_out(record, revision, case)
+
+    async def _settle(self, target: Target[RecordT], record: RecordT, revision: int) -> None:
+        """Have a record forget what is carried out, now or, if that may wait, later."""
+        if self._settling is None or not target.may_settle_later(record):
+            await target.settle(record, revision, forget=True)
+            return
+
+        async def settle() -> None:
+            known = self._records.memory.known_users((target.key,)).get(target.key)
+            if known is None or known.revision == revision:
+                await target.settle(record, revision, forget=True)
+
+        self._settling.put(target.key, revision, settle)
+
+    def _entered(self, target: Target[RecordT], facts: Facts) -> tuple[RoomId, ...]:
+        """Name the rooms that were just entered, and of which the entry is still there.
+
+        It may be taken for left behind later, or, where its revision says nothing beside that of the record,
+        be removed with an older membership: then it has to be looked for.
+        """
+        if self.clock() - facts.now >= SURE_MS:
+            return ()
+        entries = ((room, Keys.room(room, target.owner)) for room in facts.entries)
+        return tuple(room for room, key in entries if self._records.are_together(target.key, key))
 
     async def _provide(
         self,
@@ -230,6 +270,8 @@ class ChangeLoop:
     def forget_carried_out(self) -> None:
         """Carry out again what is still pending: what was sent when the broker went away may be lost."""
         self._carried_out.clear()
+        if self._settling is not None:
+            self._settling.forget()
 
     def _has_carried_out(self, key: str, record: User | Negotiation, revision: int) -> bool:
         """Whether this very process has carried out what is pending in a record."""

@@ -16,7 +16,7 @@ from presence.change_loop import ChangeLoop, Finished, Loaded, Outbox
 from presence.effects import AllHear, Effects
 from presence.kept_offers import KeptOffers
 from presence.old_calls import OldCalls
-from presence.records import Guess, Records, user_in
+from presence.records import Guess, Records, rosters_in, user_in
 from presence.room_log import RoomLog
 from presence.rosters import Rosters
 from presence.rules.change import (
@@ -30,10 +30,12 @@ from presence.rules.change import (
 from presence.rules.doubts import changes_nothing, doubted
 from presence.rules.gathered import gathered
 from presence.rules.negotiated import Negotiation, apart, lies_apart
+from presence.rules.room import StoredEntry
 from presence.rules.session import calls_are_ended
-from presence.rules.user import User
+from presence.rules.user import RosterEntry, User
 from presence.rules.waking import done, settle
 from presence.second_look import Offered
+from presence.settling import Settling
 from presence.store import Record
 from presence.targets import Clock, Found, NegotiationRecord, UserRecord
 from tieline.wire.ids import FrameDigest, RoomId, UserId
@@ -71,11 +73,13 @@ class Changes:
         most_waited_for: int = ENDED_AT_ONCE,
         outbox: Outbox | None = None,
         kept: KeptOffers | None = None,
+        settling: Settling | None = None,
     ) -> None:
         """Take also for how many calls of an older session one who connects anew waits.
 
         `outbox` tells the stream of events what records keep; None: there is no such stream, and records keep
-        no facts. `kept` has the offers that are kept for who is not there.
+        no facts. `kept` has the offers that are kept for who is not there; `settling` has the records that
+        are settled later.
         """
         self._kept = kept
         self._records = records
@@ -95,7 +99,7 @@ class Changes:
             self.settle_kept,
         )
         note_waiting = None if kept is None else kept.note
-        self._loop = ChangeLoop(records, rosters, self._effects, clock, outbox, note_waiting)
+        self._loop = ChangeLoop(records, rosters, self._effects, clock, outbox, note_waiting, settling)
         self.forget_carried_out = self._loop.forget_carried_out
 
     async def user(
@@ -109,6 +113,7 @@ class Changes:
         found: Found | None = None,
         leaves_calls: bool = False,
         until_ms: int | None = None,
+        lists: RoomId | None = None,
     ) -> PresenceReply:
         """Change a user's record by a rule, which may want to enter `rooms`, and looks at the keys `also`.
 
@@ -122,6 +127,8 @@ class Changes:
         The keys `also` are read with the record: a replica that lags may lack what was written to them before
         a record that is remembered. With `leaves_calls` the calls of an older session end later
         (`presence.old_calls`), if they are many. After `until_ms` nothing is changed, as in `negotiations`.
+        Of the room that it `lists` the roster is read with the record, if it is short: its log, which whoever
+        lists it so hears already, has what comes later.
         """
         target = UserRecord(user, self._records, self._effects, leaves_calls=leaves_calls)
         # In this order `also` is read as of the same moment as the record, however many rooms there are.
@@ -130,9 +137,17 @@ class Changes:
         if found is None and not also and (recalled := self._records.memory.users((target.key,))) is not None:
             first.append(Loaded(recalled, is_remembered=True))
 
+        seen: dict[RoomId, list[StoredEntry]] = {}
+
         async def load(leader: bool) -> Loaded:
             if first and not leader:
                 return first.pop()
+            seen.clear()
+            if lists is not None and not leader:
+                found = await self._rosters.read_beside(lists, target.key, entries, self.clock())
+                if found is not None:
+                    seen.update(rosters_in(found, [lists]))
+                    return Loaded(found, has_roster=True)
             return Loaded(await self._records.read_user(target.key, *entries, confirmed=leader))
 
         looked_at = (target.key, *entries)
@@ -147,20 +162,35 @@ class Changes:
             self._old_calls.note(user)
         match finished.reply:
             case ListRoom(room=room, revisions=revisions):
-                return await self._list(user, room, finished, revisions=revisions)
-            case Entered(room=room, lists=lists):
-                roster = await self._list(user, room, finished, revisions=True) if lists else None
-                return RoomJoined(finished.told.numbers.get(room, 0), roster)
+                return await self._list(user, room, finished, {}, revisions=revisions)
+            case Entered(room=room, lists=is_listed):
+                number = finished.told.numbers.get(room, 0)
+                if not is_listed:
+                    return RoomJoined(number)
+                return RoomJoined(number, await self._list(user, room, finished, seen, revisions=True))
             case Opened(asked=asked) as opened if asked:
                 return msgspec.structs.replace(opened, revision=finished.revision)
             case reply:
                 assert not isinstance(reply, Gathered)  # that is for signals
                 return reply
 
-    async def _list(self, user: UserId, room: RoomId, finished: Finished, *, revisions: bool) -> RoomMembers:
-        """List a room as it is after the change that has finished."""
+    async def _list(
+        self,
+        user: UserId,
+        room: RoomId,
+        finished: Finished,
+        seen: Mapping[RoomId, list[StoredEntry]],
+        *,
+        revisions: bool,
+    ) -> RoomMembers:
+        """List a room as it is after the change that has finished, or was `seen` before it, with the user."""
         assert isinstance(finished.record, User)  # nobody else is told who is in a room
         roster = finished.told.rosters.get(room)
+        if roster is None and room in seen:
+            member = finished.record.rooms[room]
+            entry = RosterEntry(finished.record.session.id, member.since)
+            others = (stored for stored in seen[room] if stored.user != user)
+            roster = [*others, StoredEntry(user, entry, member.entry)]
         if roster is None:
             roster = await self._rosters.read(room, {Keys.user(user): finished.revision})
         known = {user: (finished.record, finished.revision)}

@@ -12,7 +12,8 @@ from presence.announce import Announcer
 from presence.call_endings import ENDED_AT_ONCE, FEW, PAIR, CallEndings, EndNegotiation, pairs_to_end
 from presence.kept_offers import KeptOffers
 from presence.records import Records, rosters_in
-from presence.room_log import RoomLog, changes_of
+from presence.room_log import Added, RoomLog
+from presence.room_telling import RoomTelling, changes_of
 from presence.rosters import Rosters
 from presence.rules.effects import (
     CallEnded,
@@ -34,14 +35,13 @@ from presence.rules.effects import (
     StatusChanged,
     Woken,
 )
-from presence.rules.negotiated import RETRY_MS, Negotiation
+from presence.rules.negotiated import Negotiation
 from presence.rules.room import StoredEntry
 from presence.rules.user import User
-from presence.side_by_side import both, side_by_side
+from presence.side_by_side import beside, both, side_by_side
 from presence.store import Record
 from tieline.wire.events import Happened
 from tieline.wire.ids import Address, RoomId, SessionId, UserId
-from tieline.wire.internal.rooms import RoomChange
 from tieline.wire.subjects import Keys
 
 Later = Callable[[], Awaitable[object]]
@@ -53,6 +53,20 @@ SettleKept = Callable[[UserId, UserId], Awaitable[None]]
 """Takes a caller, and for whom its offer is kept; decides what becomes of it now."""
 
 RosterMap = dict[RoomId, list[StoredEntry]]
+
+
+class Case(NamedTuple):
+    """What is known of a record whose effects are to be carried out."""
+
+    listed: RoomId | None = None
+    """The room of which the roster is read with what has to be read anyway."""
+    entered: Collection[RoomId] = ()
+    """Rooms of which the user's roster entry was seen, or written, so short a time ago that it is there."""
+    is_again: bool = False
+    """The record was written before, and its effects may have been carried out."""
+
+
+USUAL: Final = Case()
 
 
 class Told(NamedTuple):
@@ -102,9 +116,8 @@ class Effects:
         self._records = records
         self._rosters = rosters
         self._announcer = announcer
-        self._clock = clock
         self.calls = CallEndings(records, end_negotiation)
-        self._log = log
+        self._telling = RoomTelling(log, announcer, clock)
         self._all_hear = all_hear
 
     async def of_user(
@@ -112,13 +125,12 @@ class Effects:
         user: UserId,
         record: User,
         revision: int,
-        listed: RoomId | None = None,
+        case: Case = USUAL,
         *,
         leaves_calls: bool = False,
     ) -> Told:
         """Carry out what is pending in a user's record of this revision.
 
-        The roster of the room that is to be `listed` is read with what has to be read anyway.
         A room hears of its change by its log. Where a gateway may live that does not hear it, the whole
         roster is read, and those of the members who are there are told one by one. With `leaves_calls` the
         calls of a session that has ended are left alone if they are many.
@@ -126,23 +138,30 @@ class Effects:
         pending = list(_by_room(record))
         rooms = list(dict.fromkeys(_rooms_of(record, pending)))
         is_whole = bool(rooms) and not await self._all_hear()
-        read_whole = [room for room in rooms if is_whole or room == listed]
-        patterns = [*_rosters(read_whole), *_own_entries(user, pending, read_whole)]
+        read_whole = [room for room in rooms if is_whole or room == case.listed]
+        patterns = [*_rosters(read_whole), *_own_entries(user, pending, {*read_whole, *case.entered})]
         begins = any(isinstance(effect, SessionBegan) for effect in record.pending)
         if begins and self._kept is not None and self._kept.is_on:
             patterns.append(Keys.wake(user))
         to_end = pairs_to_end(user, record)
-        changes = changes_of(record, pending, revision, self._is_news)
+        changes = changes_of(record, pending, revision, self._telling.is_news)
         # The note of a session that has ended goes last of all. That of one which was resumed on
         # another gateway may go at any time: the session has a newer note there.
         notes = self._note_removals(record, last=False)
-        reading = self._read_with_calls(Keys.user(user), revision, patterns, to_end, is_much=is_whole)
-        first = side_by_side(*(remove() for remove in notes if record.is_reachable))
-        numbers: dict[RoomId, int] = {}
+        first = [remove() for remove in notes if record.is_reachable]
+        added: Mapping[RoomId, Added] = {}
+        found: Mapping[str, Record] = {}
+        pairs: list[str] = []
         if to_end:
-            (found, pairs), _ = await both(reading, first)
+            reading = self._read_with_calls(Keys.user(user), revision, patterns, to_end, is_much=is_whole)
+            found, pairs = await beside(reading, *first)
+        elif patterns:
+            reading_few = self._read(Keys.user(user), revision, patterns)
+            telling = self._telling.tell(user, pending, changes, is_again=case.is_again)
+            found, added = await beside(both(reading_few, telling), *first)
         else:
-            ((found, pairs), numbers), _ = await both(both(reading, self._log_changes(user, changes)), first)
+            telling = self._telling.tell(user, pending, changes, is_again=case.is_again)
+            added = await beside(telling, *first)
         rosters = rosters_in(found, rooms)
         last: list[Later] = []
         changed: list[RoomId] = []
@@ -161,7 +180,8 @@ class Effects:
                     await self.calls.end(user, revision, effect, pairs, found)
                 case MemberCame():
                     self._member_came(user, revision, effect, rosters[effect.room])
-                    if not _has_entry(rosters[effect.room], user, record.session.id):
+                    is_unread = effect.room in case.entered and effect.room not in read_whole
+                    if not (is_unread or _has_entry(rosters[effect.room], user, record.session.id)):
                         last.append(functools.partial(self._rosters.restore, effect.room, user, effect.at))
                         changed.append(effect.room)
                 case MemberWent():
@@ -172,15 +192,17 @@ class Effects:
                     self._status_changed(user, record, revision, effect, rosters)
                 case _:
                     assert_never(effect)
-        doing = side_by_side(*(do() for do in last))
+        doing = [do() for do in last]
         if to_end:  # hang-ups come before the departure that they follow from
-            numbers, _ = await both(self._log_changes(user, changes), doing)
+            telling = self._telling.tell(user, pending, changes, is_again=case.is_again)
+            added = await beside(telling, *doing)
         else:
-            await doing
+            await side_by_side(*doing)
         if not record.is_reachable:  # until all else is done, the session is found by its note
             await side_by_side(*(remove() for remove in notes))
         await self._deliver_kept(user, found)
         whole = {room: rosters[room] for room in read_whole if room not in changed}
+        numbers = {room: each.number for room, each in added.items()}
         kept = last_notes(record) if left else ()
         return Told(whole, numbers, tuple(left), kept)
 
@@ -192,18 +214,6 @@ class Effects:
         for caller in self._kept.callers_in(index):
             await self._settle_kept(caller, user)
         await self._kept.forget(user, index)
-
-    async def _log_changes(self, user: UserId, changes: Mapping[RoomId, RoomChange]) -> dict[RoomId, int]:
-        """Write the logs of rooms; returns the number of the change in each."""
-        adding = (self._log.add(room, user, change) for room, change in changes.items())
-        return dict(zip(changes, await side_by_side(*adding), strict=True))
-
-    def _is_news(self, effect: MemberCame) -> bool:
-        """Whether somebody may not have heard of it: a repetition is recognized no longer than this.
-
-        The client that asked for it has asked again long since, or is gone.
-        """
-        return self._clock() - effect.at < RETRY_MS
 
     async def remove_last_notes(self, record: User) -> None:
         """Remove the notes by which the sessions of a dead gateway are found, when all else is settled."""
@@ -257,8 +267,6 @@ class Effects:
 
         That is not tried if the patterns alone are those of much.
         """
-        if not to_end:
-            return await self._read(key, revision, patterns), []
         most = 1 + len(patterns) + FEW
         few = None
         if not is_much:
@@ -279,12 +287,10 @@ class Effects:
         self, user: UserId, revision: int, effect: MemberCame, roster: list[StoredEntry]
     ) -> None:
         """Tell the members that were entered before the record said so: later ones find it in the roster."""
-        if not self._is_news(effect):
+        if not self._telling.is_news(effect):
             return
         frame = self._announcer.joined_frame(effect.room, user, effect.entry)
         self._tell_others(user, revision, roster, frame)
-        if not effect.again:
-            self._announcer.happened("joined", Happened(effect.at, user, room=effect.room))
 
     def _member_went(
         self, user: UserId, record: User, revision: int, effect: MemberWent, roster: list[StoredEntry] | None
@@ -300,7 +306,6 @@ class Effects:
             return []
         if effect.tell_user and not record.session.hears:
             self._announcer.deliver(Address(user, effect.session), frame)
-        self._announcer.happened("left", Happened(effect.at, user, room=effect.room, reason=effect.reason))
         if roster is None:
             remove = self._rosters.remove_own
             return [functools.partial(remove, effect.room, user, effect.session, effect.entry, revision)]

@@ -87,6 +87,11 @@ def _standing(ask: OfUser) -> tuple[str, ...]:
     return (Keys.standing(ask.user),)
 
 
+def _listed(ask: JoinRoom) -> RoomId | None:
+    """Name the room that a gateway wants listed, of which it hears the log."""
+    return ask.room if ask.hears and ask.lists else None
+
+
 class Carried(NamedTuple):
     """What a request is answered, and what is done when the answer has left."""
 
@@ -164,7 +169,9 @@ class Operations:
             Regrant: self._by_token(standing.regranting(session.regrant), also=_standing),
             Tell: self._on_user(session.tell, confirmed=True),
             FindReplaced: self._find_replaced,
-            JoinRoom: self._counted(self._on_user(join, lambda ask: (ask.room,), also=_standing)),
+            JoinRoom: self._counted(
+                self._on_user(join, lambda ask: (ask.room,), also=_standing, lists=_listed)
+            ),
             LeaveRoom: self._on_user(room.leave),
             ListMembers: self._on_user(holding.by_its_gateway(list_members)),
             KeepLease: gateways.keep_lease,
@@ -202,10 +209,12 @@ class Operations:
         also: Callable[[AskT], tuple[str, ...]] = lambda _: NO_KEYS,
         confirmed: bool = False,
         leaves_calls: bool = False,
+        lists: Callable[[AskT], RoomId | None] = lambda _: None,
     ) -> Callable[[AskT], Awaitable[PresenceReply]]:
         """Have a rule decide on the record of the user who is named in the request.
 
-        `rooms` are those that the rule may want to enter, `also` keys that it looks at. See `Changes.user`.
+        `rooms` are those that the rule may want to enter, `also` keys that it looks at, `lists` says which
+        room is listed. See `Changes.user`.
         """
 
         async def carry_out(ask: AskT) -> PresenceReply:
@@ -217,6 +226,7 @@ class Operations:
                 also=also(ask),
                 confirmed=confirmed,
                 leaves_calls=leaves_calls,
+                lists=lists(ask),
             )
 
         return carry_out

@@ -69,9 +69,13 @@ class PartitionedBucket:
         each = {key: answer.up_to for (_, some), answer in zip(parts, answers, strict=True) for key in some}
         return Dated(_merged([answer.found for answer in answers]), 0, each)
 
-    async def read_few(self, most: int, *keys: str) -> dict[str, Record] | None:
-        """See `ListedStore.read_few`."""
-        return _few(most, await self._of_each(keys, lambda bucket, some: bucket.read_few(most, *some)))
+    async def read_few(self, most: int, *keys: str) -> Dated | None:
+        """See `ListedStore.read_few`. How new it is is said of one partition only."""
+        answers = await self._of_each(keys, lambda bucket, some: bucket.read_few(most, *some))
+        if len(answers) == 1:
+            return answers[0]
+        few = _few(most, [answer and answer.found for answer in answers])
+        return None if few is None else Dated(few, 0)
 
     async def read_few_now(self, most: int, *keys: str) -> dict[str, Record] | None:
         """See `Placed.read_few_now`."""

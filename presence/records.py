@@ -16,7 +16,7 @@ from presence.rules.negotiated import RETRY_MS, Negotiation
 from presence.rules.room import StoredEntry, may_be_kept
 from presence.rules.user import RosterEntry, User
 from presence.side_by_side import both
-from presence.store import ABSENT, Conflict, CurrentStore, ListedStore, Record, StoreUnavailable
+from presence.store import ABSENT, Conflict, CurrentStore, Dated, ListedStore, Record, StoreUnavailable
 from tieline import metrics
 from tieline.runtime.unreadable import UNREADABLE, Unreadable
 from tieline.wire.ids import GatewayId, RoomId, SessionId, UserId
@@ -169,6 +169,16 @@ class Records:
         self.memory.keep_users(dated, (key,))
         return dict(dated.found)
 
+    async def read_user_with_few(self, most: int, key: str, *others: str) -> Dated | None:
+        """Read a user's record as `read_user` does, with others and what patterns match.
+
+        They are in one partition. None: they are more than so many.
+        """
+        dated = await self.store.read_few(most, key, *others)
+        if dated is not None:
+            self.memory.keep_users(dated, (key,))
+        return dated
+
     async def recall_or_read(self, keys: Iterable[str]) -> dict[str, Record]:
         """Return what is stored under keys; users are as they are remembered, where they are."""
         keys = tuple(keys)
@@ -286,9 +296,11 @@ class Records:
                 return None
             return {**few, **now}
         for _ in range(MAX_LOOKS):
-            found = await self.store.read_few(most, *keys)
-            if found is None or _has_all(found, written):
-                return found
+            dated = await self.store.read_few(most, *keys)
+            if dated is None:
+                return None
+            if _has_all(dated.found, written):
+                return dict(dated.found)
             await asyncio.sleep(LAG_S)
         raise StoreUnavailable(f"no replica has {dict(written)}")
 

@@ -9,14 +9,10 @@ of it will be called.
 
 import hashlib
 import secrets
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Final, Literal, Protocol
-
-import msgspec
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple, Protocol
 
 from presence.bucket import TIMEOUT_S
-from presence.rules.effects import MemberCame, MemberWent, OneRoomEffect, StatusChanged
-from presence.rules.user import User
 from presence.side_by_side import side_by_side
 from presence.store import StoreUnavailable
 from tieline.runtime.requests import NoAnswer, Requests
@@ -30,11 +26,19 @@ NONCE_BYTES: Final = 8
 """Whoever wants to foresee an event's name has one guess a change, out of so many."""
 
 
+class Added(NamedTuple):
+    """Where a change stands in the log of its room."""
+
+    number: int
+    is_new: bool
+    """It was not there before: False says that whoever wrote the record has told of it, too."""
+
+
 class RoomLog(Protocol):
     """Where the changes of rooms are written."""
 
-    async def add(self, room: RoomId, user: UserId, change: RoomChange) -> int:
-        """Write a change, once however often that is asked for; returns its number.
+    async def add(self, room: RoomId, user: UserId, change: RoomChange) -> Added:
+        """Write a change, once however often that is asked for.
 
         Raises:
             StoreUnavailable: it may or may not be written.
@@ -63,13 +67,13 @@ class MailboxLog:
         self._parts = subjects.parts()
         self._adapt = adapt
 
-    async def add(self, room: RoomId, user: UserId, change: RoomChange) -> int:
+    async def add(self, room: RoomId, user: UserId, change: RoomChange) -> Added:
         """See `RoomLog.add`. The number is that in the partition of the user."""
         payload = codec.encode(change)
-        numbers = await side_by_side(*(self._add(part.room(room, user), payload) for part in self._parts))
-        return numbers[self._place_of(user)]
+        added = await side_by_side(*(self._add(part.room(room, user), payload) for part in self._parts))
+        return Added(added[self._place_of(user)].number, any(each.is_new for each in added))
 
-    async def _add(self, subject: str, payload: bytes) -> int:
+    async def _add(self, subject: str, payload: bytes) -> Added:
         name = hashlib.blake2b(subject.encode() + b" " + payload, digest_size=16).hexdigest()
         try:
             return await self._publish(subject, payload, name)
@@ -97,49 +101,10 @@ class MailboxLog:
             raise StoreUnavailable(subject, stream.error)
         return subject in (stream.state.subjects or ())
 
-    async def _publish(self, subject: str, payload: bytes, name: str) -> int:
+    async def _publish(self, subject: str, payload: bytes, name: str) -> Added:
         headers = jetstream_headers.named_anew(name, secrets.token_hex(NONCE_BYTES))
         reply = await self._requests.ask_once(subject, payload, TIMEOUT_S, headers)
         answer = jetstream_answers.read_published(reply.data)
         if answer.error is not None:
             raise StoreUnavailable(subject, answer.error)
-        return answer.seq
-
-
-def changes_of(
-    record: User, pending: Iterable[OneRoomEffect], revision: int, is_news: Callable[[MemberCame], bool]
-) -> dict[RoomId, RoomChange]:
-    """List what the logs of rooms say of what is pending; of several changes of one room the first."""
-    changes: dict[RoomId, RoomChange] = {}
-    for effect in pending:
-        match effect:
-            case MemberCame():
-                if is_news(effect):
-                    changes[effect.room] = _change("joined", effect.room, record, revision, effect.at)
-            case MemberWent():
-                changes[effect.room] = _departure(effect, record, revision)
-            case StatusChanged():
-                for room, member in record.rooms.items():
-                    change = _change("updated", room, record, revision, member.since)
-                    silent = msgspec.structs.replace(change, is_silent=effect.is_silent)
-                    changes.setdefault(room, silent)  # who has come just now came as it is
-            case _:
-                pass
-    return changes
-
-
-def _change(
-    kind: Literal["joined", "updated"], room: RoomId, record: User, revision: int, at: int
-) -> RoomChange:
-    """Say in the room's log what a member is now."""
-    session, member = record.session, record.rooms.get(room)
-    status: Literal["online", "away"] = "away" if session.status == "away" else "online"
-    since = at if member is None else member.since
-    return RoomChange(kind, revision, session.id, status, record.voice, since, in_call=session.in_call)
-
-
-def _departure(effect: MemberWent, record: User, revision: int) -> RoomChange:
-    """Say in the room's log that a member is none any more."""
-    return RoomChange(
-        "left", revision, effect.session, "online", record.voice, 0, effect.reason, effect.tell_user
-    )
+        return Added(answer.seq, not answer.duplicate)

@@ -27,6 +27,9 @@ FULL_MS: Final = 1_000
 MAX_FULL: Final = 10_000
 """Rooms that are known to be full, or counted; past it the oldest are forgotten."""
 
+SHORT: Final = 32
+"""So many entries are read with the record of a user who comes, and do not have to be counted."""
+
 ROOMY_SHARE: Final = 16
 """After all entries of a room were read, each process gives this part of the free seats away within `FULL_MS`
 without reading again: fewer processes than that never give away more seats than there are."""
@@ -99,6 +102,28 @@ class Rosters:
         """Read the roster of a room as it was after these writes, or later. See `Records.read_after`."""
         found = await self._records.read_after(written, *written, Keys.roster(room))
         return rosters_in(found, [room])[room]
+
+    async def read_beside(
+        self, room: RoomId, user: str, others: tuple[str, ...], now: int
+    ) -> dict[str, Record] | None:
+        """Read a user's record, others, and the roster of a room all at once, if that is known to be short.
+
+        `user` and `others` are keys; there is an entry less to count then. None: the roster is long, full, or
+        in another partition than the user.
+        """
+        counted, full = self._counted.get(room), self._full.get(room)
+        is_long = counted is not None and counted.entries > SHORT
+        pattern = Keys.roster(room)
+        is_full = full is not None and full.until > now
+        if is_long or is_full or not self._records.are_together(user, pattern):
+            return None
+        few = await self._records.read_user_with_few(SHORT + 1 + len(others), user, *others, pattern)
+        if few is None:
+            return None
+        if few.up_to:
+            entries = len(rosters_in(few.found, [room])[room])
+            _note(self._counted, room, _Counted(entries, few.up_to))
+        return dict(few.found)
 
     async def read_now(self, room: RoomId) -> list[StoredEntry]:
         """Read the roster of a room as it is now, or later: nobody is missing who is answered to be in it."""

@@ -52,6 +52,14 @@ async def some_at_once(
     return await side_by_side(*(take(item) for item in items))
 
 
+async def beside(one: Awaitable[ResultT], *others: Awaitable[object]) -> ResultT:
+    """Await one thing, and others whose results nobody wants, of which there are mostly none."""
+    if not others:  # which needs no task
+        return await one
+    result, _ = await both(one, side_by_side(*others))
+    return result
+
+
 async def both(one: Awaitable[ResultT], other: Awaitable[OtherT]) -> tuple[ResultT, OtherT]:
     """Await two things of different kinds. See `side_by_side`."""
     first, second = await asyncio.gather(one, other, return_exceptions=True)

@@ -137,8 +137,10 @@ class CurrentStore(Protocol):
 class ListedStore(Store, DatedStore, Protocol):
     """A store that also says what it has, and how much."""
 
-    async def read_few(self, most: int, *keys: str) -> dict[str, Record] | None:
+    async def read_few(self, most: int, *keys: str) -> Dated | None:
         """Read all keys, and all that patterns match, as `read` does; None: they are more than so many.
+
+        Says also how new that is.
 
         Raises:
             StoreUnavailable: no answer.

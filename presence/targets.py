@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from presence.effects import NOTHING_TOLD, Effects, Told, last_notes
+from presence.effects import NOTHING_TOLD, USUAL, Case, Effects, Told, last_notes
 from presence.records import Records, user_in
 from presence.rules import call_steps
 from presence.rules.change import Change, RecordT
@@ -21,7 +21,7 @@ from presence.rules.user import User, stamped
 from presence.side_by_side import side_by_side
 from presence.store import Record, StoreUnavailable
 from tieline import metrics
-from tieline.wire.ids import FrameDigest, RoomId, UserId
+from tieline.wire.ids import FrameDigest, UserId
 from tieline.wire.subjects import Keys
 
 Clock = Callable[[], int]
@@ -51,11 +51,15 @@ class Target(Protocol[RecordT]):
         """Replace the record of that revision, and count what that means for operators. See `Store.write`."""
         ...
 
-    async def carry_out(self, record: RecordT, revision: int, listed: RoomId | None = None) -> Told:
+    async def carry_out(self, record: RecordT, revision: int, case: Case = USUAL) -> Told:
         """Carry out what is pending in the record; returns what was found out by it.
 
-        The roster of the room that is `listed` is among that, unless it was changed by it.
+        The roster of the room that is listed is among that, unless it was changed by it.
         """
+        ...
+
+    def may_settle_later(self, record: RecordT) -> bool:
+        """Whether it does no harm if the record is settled a moment later: nothing waits for that."""
         ...
 
     async def settle(self, record: RecordT, revision: int, *, forget: bool) -> None:
@@ -86,10 +90,14 @@ class UserRecord:
         """Replace the record of that revision."""
         return await self._records.write_user(self.key, after, revision)
 
-    async def carry_out(self, record: User, revision: int, listed: RoomId | None = None) -> Told:
+    async def carry_out(self, record: User, revision: int, case: Case = USUAL) -> Told:
         """Carry out what is pending in the record, but for what comes when it is settled."""
         leaves = self._leaves_calls
-        return await self._effects.of_user(self.owner, record, revision, listed, leaves_calls=leaves)
+        return await self._effects.of_user(self.owner, record, revision, case, leaves_calls=leaves)
+
+    def may_settle_later(self, record: User) -> bool:
+        """Whether no note goes last of all."""
+        return record.is_reachable and not last_notes(record)
 
     async def settle(self, record: User, revision: int, *, forget: bool) -> None:
         """Let the record forget what is carried out, then remove the note that goes last of all.
@@ -156,11 +164,15 @@ class NegotiationRecord:
         if answered_at is not None:
             metrics.ANSWER_SECONDS.observe(max(0, self._clock() - answered_at) / 1000)
 
-    async def carry_out(self, record: Negotiation, revision: int, _listed: RoomId | None = None) -> Told:
+    async def carry_out(self, record: Negotiation, revision: int, _case: Case = USUAL) -> Told:
         """Carry out what is pending in the record, no room's business, and take out what it drops."""
         await self._effects.of_negotiation(record, {self.key: revision})
         await self._empty(record.dropped)
         return NOTHING_TOLD
+
+    def may_settle_later(self, _record: Negotiation) -> bool:
+        """No: a pair that is over is kept for some time from its last write on."""
+        return False
 
     async def settle(self, record: Negotiation, revision: int, *, forget: bool) -> None:
         """Let the record forget what is carried out."""

@@ -104,12 +104,13 @@ class FakeStore:
 
     async def read_few_now(self, most: int, *keys: str) -> dict[str, Record] | None:
         """See `CurrentStore.read_few_now`."""
-        return await self.read_few(most, *keys)
+        few = await self.read_few(most, *keys)
+        return None if few is None else dict(few.found)
 
-    async def read_few(self, most: int, *keys: str) -> dict[str, Record] | None:
+    async def read_few(self, most: int, *keys: str) -> Dated | None:
         """See `ListedStore.read_few`."""
-        found = await self.read(*keys)
-        return found if len(found) <= most else None
+        dated = await self.read_dated(*keys)
+        return dated if len(dated.found) <= most else None
 
     async def keys(self, *patterns: str) -> list[str]:
         """See `ListedStore.keys`."""

@@ -215,15 +215,21 @@ async def test_what_is_known_is_confirmed_and_what_is_newer_is_sent(store: Store
 async def test_what_is_not_much_is_read_by_pattern(store: ListedStore) -> None:
     for key in ("a.1.x", "a.2.x", "b.x.2", "c.1.x"):
         await store.write(key, key.encode(), 0)
-    found = await store.read_few(4, "a.*.x", "b.x.*", "c.1.x", "d")
-    assert found is not None
-    assert {key: record.value for key, record in found.items()} == {
+    few = await store.read_few(4, "a.*.x", "b.x.*", "c.1.x", "d")
+    assert few is not None
+    assert {key: record.value for key, record in few.found.items()} == {
         key: key.encode() for key in ("a.1.x", "a.2.x", "b.x.2", "c.1.x")
     }
-    assert found == await store.read("*.*.*")
+    assert few.found == await store.read("*.*.*")
+    last = await store.write("d", b"", 0)
+    newer = await store.read_few(4, "a.1.x", "d")
+    assert newer is not None
+    assert newer.up_to == last, "it says how new it is"
     assert await store.read_few(3, "a.*.x", "b.x.*", "c.1.x") is None
     assert await store.read_few(1, "a.*.x") is None
-    assert await store.read_few(1, "d", "e.*") == {}
+    nothing = await store.read_few(1, "e.*")
+    assert nothing is not None
+    assert nothing.found == {}
 
 
 async def test_what_is_there_is_listed_without_what_it_holds(store: ListedStore) -> None:

@@ -1,5 +1,7 @@
 """A real bucket in several partitions, read and written as one."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from presence.partitioned import PartitionedBucket
@@ -59,11 +61,17 @@ async def test_a_wide_pattern_is_asked_of_each_partition(store: PartitionedBucke
 async def test_few_are_few_in_all_partitions_together(store: PartitionedBucket) -> None:
     kept = await written(store, PAIRS)
     patterns = Keys.pairs_of(ALICE)
-    for read in (store.read_few, store.read_few_now):
-        assert await read(len(PAIRS), *patterns) == kept
-        assert await read(len(PAIRS) - 1, *patterns) is None
-        assert await read(1, *patterns) is None
-        assert await read(5, *Keys.pairs_of(UserId("nobody"))) == {}
+
+    async def read(most: int, *keys: str) -> Mapping[str, Record] | None:
+        dated = await store.read_few(most, *keys)
+        now = await store.read_few_now(most, *keys)
+        assert now == (dated and dated.found)
+        return now
+
+    assert await read(len(PAIRS), *patterns) == kept
+    assert await read(len(PAIRS) - 1, *patterns) is None
+    assert await read(1, *patterns) is None
+    assert await read(5, *Keys.pairs_of(UserId("nobody"))) == {}
 
 
 async def test_nothing_is_read_where_nothing_is(store: PartitionedBucket) -> None:

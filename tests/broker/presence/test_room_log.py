@@ -6,7 +6,7 @@ import pytest
 from nats.js.api import StorageType, StreamConfig
 
 from presence.mailbox import make_mailbox
-from presence.room_log import MailboxLog
+from presence.room_log import Added, MailboxLog
 from presence.store import StoreUnavailable
 from tests.broker.presence.conftest import SUBJECTS
 from tieline.runtime.broker import Broker, Message
@@ -46,10 +46,11 @@ async def test_a_change_is_numbered_and_pushed_and_kept_once(broker: Broker, req
     log = Log(broker, requests)
     await log.adapt()
     await log.listen()
-    first = await log.log.add(HALL, ALICE, CAME)
-    assert await log.log.add(HALL, ALICE, CAME) == first
-    second = await log.log.add(HALL, BOB, CAME)
-    third = await log.log.add(HALL, ALICE, WENT)
+    first, is_new = await log.log.add(HALL, ALICE, CAME)
+    assert is_new
+    assert await log.log.add(HALL, ALICE, CAME) == Added(first, is_new=False)
+    second = (await log.log.add(HALL, BOB, CAME)).number
+    third = (await log.log.add(HALL, ALICE, WENT)).number
     assert first < second < third
     heard = [await log.heard.get() for _ in range(3)]
     assert [(user_of_change(one.subject), decode_room_change(one.data)) for one in heard] == [
@@ -85,7 +86,7 @@ async def test_a_stream_of_an_older_version_is_adapted(broker: Broker, requests:
         name=SUBJECTS.mailbox(), subjects=[SUBJECTS.users()], storage=StorageType.MEMORY, allow_direct=True
     )
     await broker.client.jetstream().add_stream(older)
-    assert await log.log.add(HALL, ALICE, CAME) == 1
+    assert await log.log.add(HALL, ALICE, CAME) == Added(1, is_new=True)
     assert log.adapted == 1
 
 

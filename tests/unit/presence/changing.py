@@ -47,7 +47,7 @@ class WatchedStore:
         await self._note(f"read {' '.join(keys)}")
         return await self._store.read_dated(*keys)
 
-    async def read_few(self, most: int, *keys: str) -> dict[str, Record] | None:
+    async def read_few(self, most: int, *keys: str) -> Dated | None:
         """See `ListedStore.read_few`."""
         await self._note(f"read {' '.join(keys)}")
         return await self._store.read_few(most, *keys)

@@ -83,6 +83,7 @@ class Cluster:
             beside=self.witness,
             most_waited_for=self.most_waited_for,
             watches=True,
+            settles_later=True,
         )
         process.do_all_hear = self.hears_logs
         return process
@@ -97,7 +98,8 @@ class Cluster:
 
         The processes take the threads in turn, and die after so many effects. With `chance` their operations
         wait for each other, what they hear of changes comes late, and some of what nobody waits for is lost.
-        A process remembers what it knew before, and sometimes its watch has to begin anew.
+        A process remembers what it knew before, and sometimes its watch has to begin anew, or all that it
+        has carried out has waited for long enough to be settled.
         """
         for process, dies_after in zip(self.processes, deaths, strict=True):
             process.life.begin(dies_after)
@@ -122,6 +124,8 @@ class Cluster:
                 self.processes[place] = self.another()
             elif chance is not None and _is_lost(chance):
                 process.watch.begin()
+            elif chance is None or _is_lost(chance):
+                await process.settling.settle_all()
         await self._tell(results)
         return [result.act for result in results if not result.is_answered]
 
@@ -182,7 +186,8 @@ class Cluster:
     async def touch_everything(self) -> None:
         """Ask one process about every user and every negotiation, but change nothing.
 
-        What is left of an older session's calls ends, as when its timer passes.
+        What is left of an older session's calls ends, as when its timer passes, and what is carried out is
+        settled.
         """
 
         def look(user: User | None, _beside: object, _facts: object) -> Step[User]:
@@ -196,6 +201,7 @@ class Cluster:
             if key.startswith("pair."):
                 one, other = users_of_pair(key)
                 await process.expire(one, other, "an offer of another time")
+        await process.settling.settle_all()
         assert process.watch is not None
         process.watch.end()
         self.observers.read()

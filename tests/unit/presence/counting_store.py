@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Awaitable, Mapping
 from typing import Final, NamedTuple
 
+from presence.room_log import Added
 from presence.store import NOTHING_KNOWN, Dated, ListedStore, Record
 from tieline.wire.ids import RoomId, UserId
 from tieline.wire.internal.rooms import RoomChange
@@ -69,7 +70,7 @@ class CountingStore:
         await self._wait("read")
         return await self._store.read_dated(*keys)
 
-    async def read_few(self, most: int, *keys: str) -> dict[str, Record] | None:
+    async def read_few(self, most: int, *keys: str) -> Dated | None:
         """See `ListedStore.read_few`."""
         await self._wait("read")
         return await self._store.read_few(most, *keys)
@@ -105,10 +106,10 @@ class CountingStore:
         await self._wait("count")
         return len(await self._store.read(pattern))
 
-    async def add(self, _room: RoomId, _user: UserId, _change: RoomChange) -> int:
+    async def add(self, _room: RoomId, _user: UserId, _change: RoomChange) -> Added:
         """Add to the log of rooms, of which only the cost matters. See `presence.room_log.RoomLog`."""
         await self._wait("log entry")
-        return 1
+        return Added(1, is_new=True)
 
     async def has(self, _room: RoomId, _user: UserId) -> bool:
         """See `presence.room_log.RoomLog`."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from presence.memory import Memory
+from presence.room_log import Added
 from presence.store import NOTHING_KNOWN, Conflict, Dated, ListedStore, Record, StoreUnavailable
 from tests.contract.fake_store import FakeStore, matches
 from tests.unit.presence.rules.frames import NOW
@@ -246,15 +247,15 @@ class FakeRoomLog:
         self._life = life
         self.entries: list[Logged] = [] if beside is None else beside.entries
 
-    async def add(self, room: RoomId, user: UserId, change: RoomChange) -> int:
+    async def add(self, room: RoomId, user: UserId, change: RoomChange) -> Added:
         """Write an entry, unless it is there."""
         self._life.goes_on()
         for entry in self.entries:
             if entry[1:] == (room, user, change):
-                return entry.number
+                return Added(entry.number, is_new=False)
         self.entries.append(Logged(len(self.entries) + 1, room, user, change))
         self._life.spend()
-        return len(self.entries)
+        return Added(len(self.entries), is_new=True)
 
     async def has(self, room: RoomId, user: UserId) -> bool:
         """Look whether there is an entry of a user."""

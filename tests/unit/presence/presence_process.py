@@ -34,6 +34,7 @@ from presence.rules.negotiation import CandidatePolicy
 from presence.rules.signals import Terms
 from presence.rules.user import RosterEntry, User
 from presence.second_look import Pace, SecondLooks
+from presence.settling import Settling
 from presence.standings import Standings
 from presence.store import CurrentStore, ListedStore
 from tests.unit.presence.lifetime import (
@@ -82,12 +83,16 @@ class PresenceProcess:
         judge: str = "",
         wake_window_s: float = 0.0,
         partitions: Partitions = ONE,
+        settles_later: bool = False,
     ) -> None:
         """Make one; `watches`: it hears of each change of a user, and so keeps users.
 
         `judge` is what its verdicts name it. For `wake_window_s` it keeps offers to who is not there. What is
-        stored is in so many partitions, or in those of the one `beside` it.
+        stored is in so many partitions, or in those of the one `beside` it. Else than a real one it settles
+        users' records at once, unless it `settles_later`: then when the test says so.
         """
+        self.settling = Settling(lambda: 0.0)
+        self._settles_later = settles_later
         self._wake_window_s = wake_window_s
         self._judge = judge
         self._entitlement = entitlement
@@ -150,6 +155,7 @@ class PresenceProcess:
             self._most_waited_for,
             self.outbox,
             self.kept,
+            self.settling if self._settles_later else None,
         )
         self.gateways = Gateways(
             records, self.changes, self._is_alive, GATEWAY_LEASE_S, RESUME_WINDOW_S, listeners

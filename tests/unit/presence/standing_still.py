@@ -45,7 +45,7 @@ class _Store:
         await self._still.point()
         return await self._store.read_dated(*keys)
 
-    async def read_few(self, most: int, *keys: str) -> dict[str, Record] | None:
+    async def read_few(self, most: int, *keys: str) -> Dated | None:
         await self._still.point()
         return await self._store.read_few(most, *keys)
 

@@ -8,6 +8,7 @@ from presence.changes import Judged
 from presence.records import MAX_TRIES, user_in
 from presence.rules.change import Change, Facts, Prepare, Step, Timer
 from presence.rules.negotiated import Negotiation, WaitingOffer
+from presence.rules.room import UNCLAIMED_MS
 from presence.rules.user import User
 from presence.store import StoreUnavailable
 from tests.unit.presence.changing import (
@@ -31,7 +32,7 @@ from tests.unit.presence.requests import opening
 from tests.unit.presence.rules.frames import NOW, named
 from tieline.wire.ids import GatewayId
 from tieline.wire.internal.answers import Done, Refused, SessionGone
-from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, RoomMembers
+from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, RoomJoined, RoomMembers
 from tieline.wire.subjects import Keys
 
 
@@ -227,6 +228,24 @@ async def test_an_entry_that_was_swept_meanwhile_is_made_again() -> None:
     assert [member.user_id for member in reply.members] == ["alice", "bob"]
     assert entry in process.store.contents()
     assert process.heard_by("bob") == ["alice joined hall"]
+
+
+async def test_who_stood_still_looks_whether_its_entry_was_swept() -> None:
+    process = await process_of()
+    await process.open(opening("alice"))
+    watched = WatchedStore(process.store)
+    entry = Keys.room(HALL, ALICE)
+
+    async def sweep() -> None:
+        process.clock.pass_s(UNCLAIMED_MS / 1000)
+        await process.store.delete(entry, (await process.store.read(entry))[entry].revision)
+
+    watched.before[f"write {KEY}"] = sweep
+    slow = another(process, watched)
+    slow.do_all_hear = True
+
+    assert await slow.ask(JoinRoom(ALICE, HERS, HALL, hears=True)) == RoomJoined(1)
+    assert process.store.contents()[entry]
 
 
 async def test_two_changes_of_one_record_at_once_are_both_made() -> None:

@@ -254,15 +254,22 @@ class Outcome(NamedTuple):
 
 
 async def outcome_of(
-    before: Act, *acts: Act, dies_after: int | None = None, most_waited_for: int = ENDED_AT_ONCE
+    before: Act,
+    *acts: Act,
+    dies_after: int | None = None,
+    most_waited_for: int = ENDED_AT_ONCE,
+    settles_later: bool = False,
 ) -> tuple[Outcome, int]:
     """Play a scene of several acts. In the first the process may die after so many effects.
 
     The outcome is that of all acts, but for the answer, which is the last one's. Also returns how many
     effects the first act had.
     """
-    process = PresenceProcess(most_waited_for=most_waited_for, wake_window_s=WAKE_WINDOW_S)
+    process = PresenceProcess(
+        most_waited_for=most_waited_for, wake_window_s=WAKE_WINDOW_S, settles_later=settles_later
+    )
     await before(process)
+    await process.settling.settle_all()
     process.recorder.sent.clear()
     process.life.begin(dies_after)
     first, *others = acts
@@ -273,9 +280,11 @@ async def outcome_of(
     effects = process.life.effects
     process.life.begin(None)
     if dies_after is not None:
+        process.changes.forget_carried_out()
         await claims_run_out(process)
     for act in others:
         answer = await act(process)
+    await process.settling.settle_all()
     records = process.store.contents()
     records.pop(Keys.lease_timer(G1), None)  # whose value is made up anew for each process
     return Outcome(answer, records, await process.told()), effects
@@ -313,13 +322,16 @@ async def dies(act: Awaitable[object]) -> None:
         assert caught.value.split(Died)[1] is None
 
 
+@pytest.mark.parametrize("settles_later", [False, True], ids=["settles at once", "settles later"])
 @pytest.mark.parametrize("scene", SCENES)
-async def test_whenever_a_process_dies_asking_again_brings_about_the_same(scene: str) -> None:
+async def test_whenever_a_process_dies_asking_again_brings_about_the_same(
+    scene: str, settles_later: bool
+) -> None:
     before, now = SCENES[scene]
-    undisturbed, effects = await outcome_of(before, now)
+    undisturbed, effects = await outcome_of(before, now, settles_later=settles_later)
     assert effects
     for dies_after in range(1, effects + 1):
-        disturbed, _ = await outcome_of(before, now, now, dies_after=dies_after)
+        disturbed, _ = await outcome_of(before, now, now, dies_after=dies_after, settles_later=settles_later)
         when = f"having died after effect {dies_after} of {effects}"
         assert disturbed.frames - undisturbed.frames == set(), f"told too much, {when}"
         assert undisturbed.frames - disturbed.frames == set(), f"told too little, {when}"

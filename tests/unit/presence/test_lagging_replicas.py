@@ -68,16 +68,17 @@ class LaggingStore:
 
     async def read_few_now(self, most: int, *keys: str) -> dict[str, Record] | None:
         """See `CurrentStore.read_few_now`."""
-        return await self._store.read_few(most, *keys)
+        few = await self._store.read_few(most, *keys)
+        return None if few is None else dict(few.found)
 
     async def read_dated(self, *keys: str) -> Dated:
         """See `DatedStore.read_dated`."""
         return Dated(await self.read(*keys), 0)
 
-    async def read_few(self, most: int, *keys: str) -> dict[str, Record] | None:
+    async def read_few(self, most: int, *keys: str) -> Dated | None:
         """See `ListedStore.read_few`."""
         found = await self.read(*keys)
-        return found if len(found) <= most else None
+        return Dated(found, 0) if len(found) <= most else None
 
 
 async def behind(first: PresenceProcess, *, looks: int = 1, max_members: int = 1000) -> PresenceProcess:

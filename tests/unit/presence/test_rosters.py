@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from presence.records import Records, entry_in
-from presence.rosters import FULL_MS, ROOMY_SHARE, Rosters
+from presence.rosters import FULL_MS, ROOMY_SHARE, SHORT, Rosters
 from presence.rules.room import UNCLAIMED_MS, StoredEntry
 from presence.rules.user import Membership, RosterEntry, Session, User, with_session
 from presence.store import Record
@@ -18,6 +18,7 @@ from tests.unit.presence.requests import NO_SECRET
 from tests.unit.presence.rules.frames import NOW
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
 from tieline.wire.internal.rooms import RoomMembers
+from tieline.wire.partitions import Partitions
 from tieline.wire.replies import Member
 from tieline.wire.subjects import Keys
 
@@ -56,6 +57,52 @@ async def test_the_revision_of_each_entry_is_returned() -> None:
     revisions = await building.enter(ALICE, HALL, CELLAR)
     found = await building.store.read(Keys.room(HALL, ALICE), Keys.room(CELLAR, ALICE))
     assert revisions == {room: entry_in(found, Keys.room(room, ALICE))[1] for room in (HALL, CELLAR)}
+
+
+async def test_a_short_roster_is_read_beside_a_user_and_then_not_counted() -> None:
+    building = Building(max_members=10)
+    counting = CountingStore(building.store)
+    rosters = Rosters(Records(counting, OFFLINE_RETENTION_S), 10, counting.count_keys)
+    await building.claim(ALICE)
+    await building.enter(BOB)
+    key = Keys.user(ALICE)
+    found = await rosters.read_beside(HALL, key, (Keys.closing(HALL),), NOW)
+    assert found is not None
+    assert found.keys() == {key, Keys.room(HALL, BOB)}
+    entry = RosterEntry(SessionId("alice-s"), NOW)
+    trips = await counting.count(rosters.enter(ALICE, entry, [HALL], found))
+    assert trips.requests == 1, counting.asked
+
+
+async def test_a_long_roster_is_not_read_beside_a_user_again() -> None:
+    building = Building(max_members=1000)
+    counting = CountingStore(building.store)
+    rosters = Rosters(Records(counting, OFFLINE_RETENTION_S), 1000, counting.count_keys)
+    for number in range(SHORT + 2):
+        await building.enter(UserId(f"user-{number}"))
+    key = Keys.user(ALICE)
+    assert await rosters.read_beside(HALL, key, (), NOW) is None
+    await rosters.enter(ALICE, RosterEntry(SessionId("alice-s"), NOW), [HALL], NOTHING_READ)
+    looking = rosters.read_beside(HALL, key, (), NOW)
+    assert (await counting.count(looking)).requests == 0, "it is known to be long"
+
+
+async def test_the_roster_of_a_full_room_is_not_read_beside_a_user() -> None:
+    building = Building(max_members=1)
+    await building.claim(BOB)
+    await building.enter(BOB)
+    assert await building.enter(ALICE) == {}
+    assert await building.rosters.read_beside(HALL, Keys.user(ALICE), (), building.clock.now_ms) is None
+
+
+async def test_a_roster_of_another_partition_is_not_read_beside_a_user() -> None:
+    places = Partitions(4)
+    store = MortalStore(Life(), Clock(), None, places)
+    rosters = Rosters(Records(store, OFFLINE_RETENTION_S, partitions=places), 10)
+    users = [UserId(f"user-{number}") for number in range(20)]
+    read = {user: await rosters.read_beside(HALL, Keys.user(user), (), NOW) is not None for user in users}
+    at = places.of_key(Keys.roster(HALL))
+    assert read == {user: places.of_key(Keys.user(user)) == at for user in users}
 
 
 async def test_no_room_is_entered_where_none_is_wanted() -> None:

@@ -44,14 +44,14 @@ class Row(NamedTuple):
 
 TABLE: Final = {
     "begin a session, in no room": Row(Trips(3, 3, 0), Trips(3, 3, 0)),
-    "begin a session, in one room": Row(Trips(5, 7, 1), Trips(8, 8, 0)),
-    "begin a session, in three rooms": Row(Trips(5, 13, 1), Trips(18, 18, 0)),
+    "begin a session, in one room": Row(Trips(5, 6, 1), Trips(8, 8, 0)),
+    "begin a session, in three rooms": Row(Trips(5, 12, 1), Trips(18, 18, 0)),
     "resume a session on the same gateway, in one room": Row(Trips(3, 3, 1), Trips(5, 5, 0)),
     "resume a session on another gateway, in one room": Row(Trips(4, 5, 1), Trips(6, 6, 0)),
     "resume a session on another gateway, in three rooms": Row(Trips(4, 7, 1), Trips(8, 8, 0)),
-    "replace a live session, in one room": Row(Trips(10, 15, 1), Trips(18, 18, 0)),
-    "join a room that its gateway does not know": Row(Trips(6, 7, 1), Trips(8, 8, 0)),
-    "join a room": Row(Trips(5, 6, 1), Trips(8, 8, 0)),
+    "replace a live session, in one room": Row(Trips(10, 14, 1), Trips(18, 18, 0)),
+    "join a room that its gateway does not know": Row(Trips(5, 5, 1), Trips(8, 8, 0)),
+    "join a room": Row(Trips(5, 5, 1), Trips(8, 8, 0)),
     "list the members of a room": Row(Trips(3, 3, 0), Trips(3, 3, 0)),
     "leave a room": Row(Trips(4, 5, 1), Trips(6, 6, 0)),
     "leave a room, in a call": Row(Trips(6, 8, 2), Trips(10, 11, 0)),
@@ -60,7 +60,7 @@ TABLE: Final = {
     "end a session, in three rooms": Row(Trips(5, 10, 1), Trips(15, 15, 0)),
     "end a session, in a call": Row(Trips(7, 9, 2), Trips(13, 14, 0)),
     "register a session that is known": Row(Trips(1, 2, 0), Trips(5, 5, 0)),
-    "register a session that is forgotten": Row(Trips(5, 8, 1), Trips(8, 8, 0)),
+    "register a session that is forgotten": Row(Trips(5, 7, 1), Trips(8, 8, 0)),
     "let an orphaned session wait to be resumed": Row(Trips(5, 6, 1), Trips(8, 8, 0)),
     "offer": Row(Trips(2, 3, 0), Trips(3, 5, 0)),
     "look at its users once more, when the offer has gone out": Row(Trips(1, 1, 0), Trips(1, 2, 0)),
@@ -75,6 +75,15 @@ TABLE: Final = {
     "answer, with candidates apart": Row(Trips(3, 3, 0), Trips(3, 3, 0)),
     "expire an offer": Row(Trips(2, 2, 1), Trips(3, 3, 0)),
 }
+
+
+LOOKS_WHO_WAITS: Final = {
+    "begin a session, in one room",
+    "begin a session, in three rooms",
+    "replace a live session, in one room",
+    "register a session that is forgotten",
+}
+"""Operations that have nothing else to read when the record is written."""
 
 
 async def nobody(process: PresenceProcess) -> None:
@@ -258,9 +267,10 @@ async def test_an_operation_costs_what_the_table_says(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-async def test_where_offers_may_be_kept_it_costs_the_same(name: str) -> None:
+async def test_where_offers_may_be_kept_a_beginning_reads_who_waits(name: str) -> None:
     trips, asked = await counted(name, wake_window_s=40.0)
-    assert trips == TABLE[name].now, asked
+    now = TABLE[name].now
+    assert trips == now._replace(requests=now.requests + (name in LOOKS_WHO_WAITS)), asked
 
 
 @pytest.mark.parametrize("name", TABLE)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from presence.side_by_side import both, side_by_side, some_at_once
+from presence.side_by_side import beside, both, side_by_side, some_at_once
 
 
 class Waits:
@@ -148,3 +148,19 @@ async def test_one_that_fails_does_not_keep_the_others_from_their_turn() -> None
     with pytest.raises(ValueError, match="a"):
         await some_at_once(fail_first, "abc", 1)
     assert waits.ended == ["a", "b", "c"]
+
+
+async def test_of_several_things_one_result_is_wanted() -> None:
+    waits = Waits()
+    waits.open("a", "b", "c")
+    assert await beside(waits.wait("a"), waits.wait("b"), waits.wait("c")) == "A"
+    assert waits.ended == ["a", "b", "c"]
+    assert await beside(waits.wait("a")) == "A"
+
+
+async def test_what_fails_beside_is_raised_when_all_have_ended() -> None:
+    waits = Waits()
+    waits.open("a", "b")
+    with pytest.raises(ValueError, match="b fails"):
+        await beside(waits.wait("a"), waits.wait("b", ValueError("b fails")))
+    assert waits.ended == ["a", "b"]

@@ -159,14 +159,14 @@ class Scene:
         self._revision += 1
         self.members[user] = Member(user, "online", True, self._revision), self._revision
         change = RoomChange("joined", self._revision, SessionId(f"{user}-s"), "online", True, self._revision)
-        return await self.log.add(room, user, change)
+        return (await self.log.add(room, user, change)).number
 
     async def leaves(self, user: UserId, room: RoomId = HALL) -> int:
         """Let a user leave; returns the number of that."""
         self._revision += 1
         self.members.pop(user, None)
         change = RoomChange("left", self._revision, SessionId(f"{user}-s"), "online", True, 0, "left")
-        return await self.log.add(room, user, change)
+        return (await self.log.add(room, user, change)).number
 
     async def puts_out(self, user: UserId, room: RoomId) -> int:
         """Let presence put a user out, who is told that; returns the number of that."""
@@ -174,7 +174,7 @@ class Scene:
         self.members.pop(user, None)
         session = SessionId(f"{user}-s")
         change = RoomChange("left", self._revision, session, "online", True, 0, "left", tells_user=True)
-        return await self.log.add(room, user, change)
+        return (await self.log.add(room, user, change)).number
 
     async def updates(self, user: UserId, *, is_silent: bool) -> int:
         """Let something of a member change, which only lists show if it `is_silent`."""
@@ -185,7 +185,7 @@ class Scene:
         change = RoomChange(
             "updated", self._revision, session, "online", False, member.joined_at, is_silent=is_silent
         )
-        return await self.log.add(HALL, user, change)
+        return (await self.log.add(HALL, user, change)).number
 
     async def called(self, number: int) -> str:
         """Say what the event is called that tells of a change."""

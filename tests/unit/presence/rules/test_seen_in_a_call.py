@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from presence.room_log import changes_of
+from presence.room_telling import changes_of
 from presence.rules import room as room_rules
 from presence.rules import session as session_rules
 from presence.rules.change import Change, Facts
