@@ -44,6 +44,9 @@ _BEFORE_CALL: Final = re.compile(rb'%b%b"data": ?' % (_BETWEEN_ID_AND_DATA, _FRO
 """What stands between the `requestId` of a message and its content: of one of whose `data` nothing is read,
 of a signal, and of a signal that names its call behind its content."""
 
+_ABOUT_ROOM: Final = re.compile(rb'%b\{"room": ?%b\}\}' % (_BETWEEN_ID_AND_DATA, _TEXT))
+"""What stands behind the `requestId` of a message that says nothing but a room."""
+
 _LONGEST_BETWEEN: Final = 1_024
 """More than what stands there, with two users and a call. Each that was seen is kept for a while, and longer
 ones a client may send in any number, of 64 KiB."""
@@ -107,6 +110,12 @@ def is_usual(frame: bytes, request_id: str, content: int) -> bool:
     begin = _end_of_id(frame, request_id)
     between = frame[begin : len(frame) - 1 - content]
     return begin > 0 and len(between) <= _LONGEST_BETWEEN and _are_usual(between)
+
+
+def is_usual_about_room(frame: bytes, request_id: str) -> bool:
+    """Whether a readable message is so that names a room, and nothing else."""
+    begin = _end_of_id(frame, request_id)
+    return 0 < begin >= len(frame) - _LONGEST_BETWEEN and _ABOUT_ROOM.fullmatch(frame, begin) is not None
 
 
 def _end_of_id(frame: bytes, request_id: str) -> int:

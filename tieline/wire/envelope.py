@@ -260,6 +260,8 @@ def _is_ambiguous(message: ClientMessage, readable: bytes, frame: bytes) -> bool
         if ambiguity.is_usual(frame, message.request_id, len(body)):
             return False
         unread = bytes(body)
+    elif isinstance(body, RoomBody) and ambiguity.is_usual_about_room(frame, message.request_id):
+        return False
     is_read = not isinstance(body, msgspec.Raw)
     return ambiguity.has_ambiguous_names(readable, reads_data=is_read, unread=unread)
 

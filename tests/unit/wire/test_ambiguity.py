@@ -27,6 +27,7 @@ from tieline.wire.ambiguity import (
     MAX_COLONS,
     MAX_NAMES,
     has_ambiguous_names,
+    is_usual_about_room,
     is_usual_signal,
 )
 from tieline.wire.codes import ErrorCode
@@ -273,6 +274,29 @@ def test_what_is_written_as_usual_is_not_ambiguous(object_: tuple[list[str], str
 
     assert is_usual_signal(text.encode(), "r", len(inner.encode()))
     assert not has_ambiguous_names(text.encode(), reads_data=True)
+
+
+@pytest.mark.parametrize("cmd", ["JOIN", "LEAVE", "MEMBERS"])
+@pytest.mark.parametrize("code", ["", ',"code":0', ',"code":0,"msg":"x"'])
+@pytest.mark.parametrize("spaced", [False, True])
+def test_what_names_a_room_as_usual_is_not_ambiguous(cmd: str, code: str, spaced: bool) -> None:
+    text = f'{{"requestId":"r","module":"ROOM","cmd":"{cmd}"{code},"data":{{"room":"hall"}}}}'
+    frame = (text.replace(":", ": ").replace(",", ", ") if spaced else text).encode()
+
+    assert is_usual_about_room(frame, "r")
+    assert not is_refused(frame)
+
+
+@given(VALID_IDS, VALID_IDS, st.sampled_from(["room", "ROOM", "Room"]), st.booleans())
+def test_a_second_room_is_never_usual(request_id: str, room: str, name: str, escapes: bool) -> None:
+    ids = [json.dumps(text, ensure_ascii=escapes) for text in (request_id, room)]
+    head = f'{{"requestId":{ids[0]},"module":"ROOM","cmd":"JOIN","data":{{"room":{ids[1]}'
+
+    assert not is_usual_about_room(f'{head},"{name}":"b"}}}}'.encode(), request_id)
+    assert not is_usual_about_room(f'{head}}},"data":{{"room":"b"}}}}'.encode(), request_id)
+    assert is_refused(f'{head},"{name}":"b"}}}}'.encode())
+    assert is_refused(f'{head}}},"DATA":{{"room":"b"}}}}'.encode())
+    assert not is_refused(f"{head}}}}}".encode())
 
 
 @pytest.mark.parametrize("name", [*HOSTILE_IDS, "", "x" * 129, " a"])
