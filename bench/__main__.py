@@ -17,6 +17,7 @@ from bench.rounds import FaultyRun, Plan, Results, measure
 from bench.systems import NO_STORM, STARTERS, System, why_no_socketio
 from bench.table import render
 from tieline.cli.options import number, option_parser, seconds, whole
+from tieline.load.calls import Kind
 
 COMPARED: Final = "Tieline"
 """Whose ratio to each other system is shown."""
@@ -26,6 +27,9 @@ LOAD_PAIRS: Final = 50
 
 MODES: Final = ("relay", "load", "setup", "connect", "idle", "storm")
 """What is measured of every system, as `tieline bench` calls it."""
+
+ROOMS: Final = ("own", "shared")
+"""Where calls are set up, as `tieline bench setup` calls it; other systems have no rooms."""
 
 REDIALLING_AT_ONCE: Final = 8
 """Calls at once from which pairs are measured that redial, too: one alone finds nothing new."""
@@ -59,6 +63,13 @@ def parse(words: list[str]) -> argparse.Namespace:
         "--calls", type=whole(), nargs="+", metavar="N", default=[1, 8], help="call set-ups at once (1 8)"
     )
     parser.add_argument(
+        "--room",
+        nargs="+",
+        choices=ROOMS,
+        default=ROOMS,
+        help="set-ups in rooms that both join and leave for the call, or in one that all are in (both)",
+    )
+    parser.add_argument(
         "--arrivals", type=whole(), metavar="N", default=16, help="arrivals at once (%(default)s)"
     )
     parser.add_argument(
@@ -87,16 +98,24 @@ def plan_of(options: argparse.Namespace) -> Plan:
         pairs=tuple(options.pairs) if "relay" in modes else (),
         load_pairs=LOAD_PAIRS if "load" in modes else 0,
         rate=options.rate,
-        calls=tuple(
-            (at_once, redial)
-            for at_once in options.calls
-            for redial in (False, True)
-            if "setup" in modes and (not redial or at_once >= REDIALLING_AT_ONCE)
-        ),
+        calls=_calls_of(options) if "setup" in modes else (),
         arrivals_at_once=options.arrivals if "connect" in modes else 0,
         idle=options.idle if "idle" in modes else 0,
         storm=options.storm if "storm" in modes else 0,
     )
+
+
+def _calls_of(options: argparse.Namespace) -> tuple[Kind, ...]:
+    """List the set-ups: new pairs and such that redial with rooms of their own, new ones in a shared room."""
+    kinds = []
+    for at_once in options.calls:
+        if "own" in options.room:
+            kinds.append(Kind(at_once))
+            if at_once >= REDIALLING_AT_ONCE:
+                kinds.append(Kind(at_once, redial=True))
+        if "shared" in options.room:
+            kinds.append(Kind(at_once, in_a_room=True))
+    return tuple(kinds)
 
 
 async def main(options: argparse.Namespace, command: str) -> int:

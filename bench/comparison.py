@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from bench.parts import GATEWAYS
-from bench.rounds import CONNECT, IDLE, LOAD, STORM, Plan, Results, relay_name, setup_name
+from bench.rounds import CONNECT, IDLE, LOAD, STORM, Plan, Results, relay_name
 from bench.table import NOTHING, markdown
 from tieline.load.figures import Figures
 
@@ -81,8 +81,8 @@ def figures_of(plan: Plan) -> list[Figure]:
         listed.append(Figure(f"open loop, {plan.rate:,.0f} signals/s: p50 ms", LOAD, _p50))
         listed.append(Figure(f"open loop, {plan.rate:,.0f} signals/s: CPU a signal", LOAD, _cpu))
     for kind in plan.calls:
-        name = setup_name(*kind)
-        if kind[0] > 1:
+        name = kind.name
+        if kind.at_once > 1:
             listed.append(Figure(f"set-ups, {name}: set-ups/s", name, _rate, more_is_better=True))
         listed.append(Figure(f"set-ups, {name}: p50 ms", name, _p50))
         listed.append(Figure(f"set-ups, {name}: CPU a set-up", name, _cpu))

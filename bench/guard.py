@@ -37,10 +37,20 @@ from bench.rounds import FaultyRun, Plan, Results, measure, measurements
 from bench.systems import HANDROLLED, ROOT, StartError, System, handrolled, tieline
 from tieline.cli.exits import EXIT_FAILED, EXIT_OK
 from tieline.cli.options import option_parser, seconds, whole
+from tieline.load.calls import Kind
 
 RELEASES: Final = Path(__file__).with_name("releases.json")
 
 THIS: Final = "this tree"
+
+CALLS: Final = (
+    Kind(1),
+    Kind(8),
+    Kind(8, redial=True),
+    Kind(1, in_a_room=True),
+    Kind(8, in_a_room=True),
+)
+"""Set-ups that are compared. Of a release from before the last two nothing is kept of these."""
 
 MODES: Final = ("relay", "load", "setup", "connect", "idle", "storm")
 LOAD_PAIRS: Final = 50
@@ -95,7 +105,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
         pairs=(1, 50, 200) if "relay" in modes else (),
         load_pairs=LOAD_PAIRS if "load" in modes else 0,
         rate=LOAD_RATE,
-        calls=((1, False), (8, False), (8, True)) if "setup" in modes else (),
+        calls=CALLS if "setup" in modes else (),
         arrivals_at_once=16 if "connect" in modes else 0,
         idle=1000 if "idle" in modes else 0,
         storm=STORM_CLIENTS if "storm" in modes else 0,

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from bench.systems import System
 from tieline.load.arrivals import measure_arrivals
-from tieline.load.calls import measure_calls
+from tieline.load.calls import Kind, measure_calls
 from tieline.load.client import Target
 from tieline.load.figures import Figures
 from tieline.load.idle import measure_idle
@@ -56,8 +56,8 @@ class Plan:
     """Of the open loop; 0: not measured."""
     rate: float = 0
     """Of the open loop, signals a second."""
-    calls: tuple[tuple[int, bool], ...] = ()
-    """Call set-ups: how many at once, and whether pairs redial; one measurement each."""
+    calls: tuple[Kind, ...] = ()
+    """Call set-ups, one measurement each."""
     arrivals_at_once: int = 0
     """0: not measured."""
     idle: int = 0
@@ -87,7 +87,7 @@ def measurements(plan: Plan) -> list[What]:
     listed = [_relay(pairs, plan.seconds) for pairs in plan.pairs]
     if plan.load_pairs:
         listed.append(_load(plan.load_pairs, plan.rate, plan.seconds))
-    listed += [_setup(at_once, redial, plan.seconds) for at_once, redial in plan.calls]
+    listed += [_setup(kind, plan.seconds) for kind in plan.calls]
     if plan.arrivals_at_once:
         listed.append(_connect(plan.arrivals_at_once, plan.seconds))
     return listed
@@ -107,11 +107,13 @@ def _load(pairs: int, rate: float, seconds: float) -> What:
     return What(LOAD, measure)
 
 
-def _setup(at_once: int, redial: bool, seconds: float) -> What:
-    async def measure(target: Target, measured: Measurement) -> None:
-        await measure_calls(target, at_once, seconds, measured, redial=redial)
+def _setup(kind: Kind, seconds: float) -> What:
+    at_once, redial, in_a_room = kind
 
-    return What(setup_name(at_once, redial), measure, needs_relay=True)
+    async def measure(target: Target, measured: Measurement) -> None:
+        await measure_calls(target, at_once, seconds, measured, redial=redial, in_a_room=in_a_room)
+
+    return What(kind.name, measure, needs_relay=True)
 
 
 def _connect(at_once: int, seconds: float) -> What:
@@ -131,11 +133,6 @@ def _idle(sessions: int) -> What:
 def relay_name(pairs: int) -> str:
     """Name the closed loop of so many pairs."""
     return "1 pair" if pairs == 1 else f"{pairs} pairs"
-
-
-def setup_name(at_once: int, redial: bool) -> str:
-    """Name the call set-ups of one kind of pairs."""
-    return f"{at_once} at once, {'pairs that redial' if redial else 'new pairs'}"
 
 
 async def measure(systems: Sequence[System], plan: Plan) -> Results:

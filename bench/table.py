@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from statistics import median
 
-from bench.rounds import CONNECT, IDLE, LOAD, STORM, Plan, Results, relay_name, setup_name
+from bench.rounds import CONNECT, IDLE, LOAD, STORM, Plan, Results, relay_name
 from tieline.load.figures import GENERATOR, Figures
 
 NOTHING = "-"
@@ -16,7 +16,7 @@ def render(results: Results, plan: Plan, compared: str, edges: dict[str, str]) -
     that serves clients: whose memory a connection is.
     """
     relay = [relay_name(pairs) for pairs in plan.pairs]
-    calls = [setup_name(*kind) for kind in plan.calls]
+    calls = [kind.name for kind in plan.calls]
     title = f"open loop, {plan.rate:,.0f} signals/s over {plan.load_pairs} pairs"
     tables = [
         rate_table("closed-loop relay: signals/s, p50 ms, p99 ms", relay, results, compared),

@@ -31,6 +31,8 @@ class Design(NamedTuple):
     then writes, which finds out; or also to refuse; or also to have something delivered."""
     tells: Literal["again when retried", "once written"] = "again when retried"
     """When presence tells routers to drop their grants after a hangup; it may die after the write."""
+    spoils_questions: bool = True
+    """What presence was asked before it told routers to drop their grants yields none."""
     repeats_released: bool = True
     """What a sender says is preceded by its candidates that an answer released before."""
     keeps_released: Literal["always", "while it lasts", "never"] = "always"

@@ -5,15 +5,18 @@ Users, frames, pairs and verdicts are numbered, so that a state is a few small n
 
 import functools
 import itertools
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import msgspec
 
 from model.design import Design
 from model.scenario import FIRST, Message, Scenario
+from model.side import Grant
 from presence.rules import negotiation, series
 from presence.rules.change import Change, Facts, Gathered
 from presence.rules.gathered import gathered
+from presence.rules.granting import GRANTED
 from presence.rules.negotiated import NOTHING, Negotiation
 from presence.rules.negotiation import Incoming
 from presence.rules.signals import Terms, check
@@ -74,6 +77,11 @@ class Frame(NamedTuple):
         return self.check.cmd == COMMANDS["candidate"]
 
     @property
+    def may_grant(self) -> bool:
+        """Whether what presence says of it may let routers relay others unasked."""
+        return self.check.cmd in GRANTED
+
+    @property
     def is_remembered(self) -> bool:
         """Whether presence knows a retry; of candidates that pass, and of INFOs, nothing is written."""
         return self.check.cmd not in (COMMANDS["candidate"], COMMANDS["info"])
@@ -91,8 +99,8 @@ class Verdict(NamedTuple):
     """To be delivered, in this order, each to its target."""
     writes: int = -1
     """The pair to commit first; -1: none."""
-    grant: tuple[int, ...] | None = None
-    """The router may go on unasked; these of the sender's frames it then answers as held."""
+    grants: tuple[Grant, ...] = ()
+    """For whom the router may go on unasked."""
     refused: str = ""
 
 
@@ -190,10 +198,17 @@ class Numbering:
         return Verdict(
             tuple(frames),
             -1 if after is None else self._number(after),
-            tuple(self._by_digest[digest] for digest in verdict.grant_held)
-            if verdict.grant_seconds
-            else None,
+            tuple(self._grants(frame.check, verdict)),
         )
+
+    def _grants(self, asked: Check, verdict: Relay) -> Iterator[Grant]:
+        """List what comes with a verdict: a grant for the sender, and with an answer one for its target."""
+        if not verdict.grant_seconds:
+            return
+        back = verdict.grant_back
+        for user, held in ((asked.user, verdict.grant_held), (asked.to, None if back is None else back.held)):
+            if held is not None:
+                yield Grant(self.users.index(user), tuple(self._by_digest[digest] for digest in held))
 
     def _written(self, pair: Negotiation) -> Negotiation:
         """Plant a bug, if one is to be planted in what is kept beyond an answer, or beyond the end."""
@@ -287,5 +302,5 @@ def _session(name: str) -> SessionId:
 
 def _online(name: str) -> User:
     connected = GatewayId("gateway"), ConnectionId("connection")
-    session = Session(_session(name), *connected, SecretHash(b"secret"), "online", tells=True)
+    session = Session(_session(name), *connected, SecretHash(b"secret"), "online", tells=True, is_named=True)
     return User((session,), voice=True, rooms={RoomId("room"): Membership(NOW, 1)})

@@ -101,6 +101,7 @@ PLANTED: Final[dict[str, Explored]] = {
     "delivered-by-memory": Run(
         ANOTHER_CALL, NO_ILLS, Design(remembers="also for deliveries"), "before the exchange"
     ),
+    "questions-not-spoiled": Run(LATE_ANSWER, CRASH, Design(spoils_questions=False), "before"),
     "changes-told-once": Run(ANOTHER_CALL, CRASH, Design(tells="once written"), "before the exchange"),
     **LATE_PLANTED,
     **ORDER_PLANTED,

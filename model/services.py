@@ -32,6 +32,7 @@ class Services:
         self._tells_again = numbering.design.tells == "again when retried"
         self._acks_early = numbering.design.acks == "when judged"
         self._remembers = numbering.design.remembers
+        self._spoils = numbering.design.spoils_questions
 
     def asked(self, side: Side, frame: int) -> Side:
         """Let a gateway's request reach a router, and the router's question a presence."""
@@ -158,10 +159,10 @@ class Services:
         frame = self._numbering.frames[task.frame]
         if not frame.is_candidate or task.asks != (Ask(),):
             return
-        for sender, held in side.grants:
-            if sender == frame.sender:
-                todo = self._to_publish(side, tuple(part for part in frame.parts if part not in held))
-                after = task._replace(asks=(), is_judged=True, todo=todo)
+        for grant in side.grants:
+            if grant.sender == frame.sender:
+                todo = self._to_publish(side, tuple(part for part in frame.parts if part not in grant.held))
+                after = task._replace(asks=(), is_judged=True, todo=todo, is_spoiled=False)
                 yield Move(f"a router takes {frame.name} on its grant", replaced(side, index, after))
 
     def _with_grants(self, side: Side, tasks: Iterable[Task]) -> Side:
@@ -169,8 +170,7 @@ class Services:
         waiting, grants = [], set(side.grants)
         for task in tasks:
             if task.grants and not task.todo:
-                sender = self._numbering.frames[task.frame].sender
-                grants.update((sender, held) for held in task.grants)
+                grants.update(task.grants)
                 task = task._replace(grants=())
             waiting.append(task)
         return with_tasks(side._replace(grants=tuple(sorted(grants))), waiting)
@@ -254,15 +254,21 @@ class Services:
         """
         if not self._numbering.frames[frame].ends:
             return side
-        return side._replace(grants=(), tasks=tuple(task._replace(grants=()) for task in side.tasks))
+        tasks = (
+            task._replace(
+                grants=(), is_spoiled=not task.is_judged and self._numbering.frames[task.frame].may_grant
+            )
+            for task in side.tasks
+        )
+        return side._replace(grants=(), tasks=tuple(sorted(tasks)))
 
     def _told(self, side: Side, index: int, others: tuple[Ask, ...], judged_by: int, label: str) -> Move:
         """Let a verdict reach its router; further questions it asked are strays from now on."""
         task = side.tasks[index]
         verdict = self._numbering.judge(judged_by, task.frame)
-        grants = () if verdict.grant is None else (verdict.grant,)
         todo = self._to_publish(side, verdict.frames)
-        told = task._replace(asks=(), is_judged=True, todo=todo, grants=grants)
+        grants = () if task.is_spoiled and self._spoils else verdict.grants
+        told = task._replace(asks=(), is_judged=True, todo=todo, grants=grants, is_spoiled=False)
         after = self._with_grants(side, with_one(side.tasks, index, told))
         return Move(label, with_strays(after, self._going_on(task.frame, others)))
 

@@ -14,6 +14,14 @@ UNREAD: Final = -1
 T = TypeVar("T")
 
 
+class Grant(NamedTuple):
+    """A router may relay somebody's candidates unasked."""
+
+    sender: int
+    held: tuple[int, ...]
+    """These of the sender's frames it answers as held."""
+
+
 class Ask(NamedTuple):
     """One question to a presence: not looked at yet; or the pair is read; or the write is done."""
 
@@ -35,8 +43,10 @@ class Task(NamedTuple):
     todo: tuple[int, ...] = ()
     """Frames to publish. Where their publisher pushes them itself, each stands there twice: as `~frame`, to
     be pushed, then to be stored."""
-    grants: tuple[tuple[int, ...], ...] = ()
-    """The grant that came with the verdict, if one did: frames that are answered as held."""
+    grants: tuple[Grant, ...] = ()
+    """Those that came with the verdict."""
+    is_spoiled: bool = False
+    """A call has ended while presence was asked: what comes with the verdict is not used."""
 
 
 class Side(NamedTuple):
@@ -48,8 +58,8 @@ class Side(NamedTuple):
     """Frames, and questions about them whose router is gone or has its verdict."""
     stored: tuple[int, ...] = ()
     """Frames that are in a mailbox: to publish them again changes nothing."""
-    grants: tuple[tuple[int, tuple[int, ...]], ...] = ()
-    """Senders, and those of their frames that are answered as held."""
+    grants: tuple[Grant, ...] = ()
+    """Those that some router has."""
     past: tuple[int, ...] = ()
     """What the pair was before, where a presence may judge by that. Where it may not, nothing is noted here:
     what would be written loses the race, and what would not is read."""

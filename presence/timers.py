@@ -41,6 +41,11 @@ WORKING_S: Final = 5.0
 FETCH_WAIT_S: Final = 5.0
 """How long one fetch waits for something to expire."""
 
+GATHER_S: Final = 0.2
+"""Between two fetches, unless the last one has brought all that it asked for. A timer is handed out when it
+is set as well as when it has expired, and those that are set meanwhile come together. So much later an expiry
+is carried out at most."""
+
 RETRY_S: Final = 1.0
 """Between attempts when the broker or the bucket does not answer."""
 
@@ -136,16 +141,17 @@ class Timers:
             if len(under_way) == self._at_once:
                 await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
                 continue
+            asked = self._at_once - len(under_way)
             try:
-                markers = await cancellable(
-                    subscription.fetch(self._at_once - len(under_way), timeout=FETCH_WAIT_S)
-                )
+                markers = await cancellable(subscription.fetch(asked, timeout=FETCH_WAIT_S))
             except TimeoutError:  # nothing has expired
                 continue
             for marker in markers:
                 task = firing.create_task(self._fire(marker))
                 under_way.add(task)
                 task.add_done_callback(under_way.discard)
+            if len(markers) < asked:
+                await asyncio.sleep(GATHER_S)
 
     async def _fire(self, marker: Msg) -> None:
         """Carry out one expiry; settings and cancellations of timers pass here too, and mean nothing.

@@ -71,14 +71,19 @@ class Grants:
         self._tickets.add(ticket)
         return ticket
 
-    def answered(self, ticket: Ticket, grant: Grant | None) -> None:
-        """Keep what presence granted, unless the answer may be older than a change."""
+    def answered(self, ticket: Ticket, grant: Grant | None, back: Grant | None = None) -> None:
+        """Keep what presence granted, also to the target (`back`), unless a change may be newer."""
         self._tickets.discard(ticket)
-        if grant is None or ticket.spoiled:
+        if ticket.spoiled:
             return
+        if grant is not None:
+            self._keep((ticket.user, ticket.target), grant)
+        if back is not None:
+            self._keep((ticket.target, ticket.user), back)
+
+    def _keep(self, key: tuple[UserId, UserId], grant: Grant) -> None:
         if len(self._grants) >= MAX_GRANTS:
             self.drop_all()
-        key = (ticket.user, ticket.target)
         self._grants[key] = grant
         for user in key:
             self._keys.setdefault(user, set()).add(key)

@@ -16,7 +16,7 @@ from router.checking import Checking
 from router.grants import Grant, Grants
 from router.parcels import RELAYED, Outcome, Parcel, Telling, parcels_of
 from router.relay import NotStored, Relaying
-from router.stored import Release
+from router.stored import SENT_S, Release
 from tieline import metrics
 from tieline.runtime.broker import Broker, Subscription
 from tieline.runtime.guard import Guard, bug_guard
@@ -177,7 +177,7 @@ class RouterService:
 
     async def _judge(self, signal: Signal, cmd: str, answer: Answer) -> None:
         ticket = self._grants.ask(signal.user, signal.to)
-        grant = None
+        grant = back = None
         with _guard(cmd):
             try:
                 carried = self._relaying.carried(signal.user, signal.to)
@@ -187,11 +187,12 @@ class RouterService:
                 if is_all:
                     # When all of it is published, or a candidate that the grant lets pass would overtake it.
                     grant = _granted(signal, verdicts[-1], now)
+                    back = _granted_back(signal, verdicts[-1], now)
                 self._answer(signal, cmd, told, answer)
             except (NoAnswer, NotStored) as error:
                 self._tally.note(logging.WARNING, UNANSWERED, cmd, "", cmd=cmd, error=repr(error))
             finally:
-                self._grants.answered(ticket, grant)
+                self._grants.answered(ticket, grant, back)
 
     def _answer(self, signal: Signal, cmd: str, answers: list[RouterReply], answer: Answer) -> None:
         """Say what became of a signal and of those that follow it, as far as that is known."""
@@ -256,3 +257,13 @@ def _granted(signal: Signal, verdict: Verdict, now: float) -> Grant | None:
         return None
     until, held = now + verdict.grant_seconds, frozenset(verdict.grant_held)
     return Grant(signal.session, target, until, held, verdict.call, connection=signal.connection)
+
+
+def _granted_back(signal: Signal, verdict: Verdict, now: float) -> Grant | None:
+    """Find what lets the target's candidates pass, while what must come before them is known to be stored."""
+    if not isinstance(verdict, Relay) or verdict.grant_back is None:
+        return None
+    back, seconds = verdict.grant_back, verdict.grant_seconds
+    until = now + (seconds if signal.stored else min(seconds, SENT_S))
+    held = frozenset(back.held)
+    return Grant(back.session, signal.session, until, held, verdict.call, connection=back.connection)

@@ -110,10 +110,10 @@ def _has(user: User, connection: ConnectionId) -> bool:
     return user.is_reachable and (user.session.connection == connection or not connection)
 
 
-def is_over(user: User | None, facts: Facts) -> bool:
+def is_over(user: User | None, now: int) -> bool:
     """Whether the token of a user's session has ended, and its gateway has not ended the session by now."""
     grant = None if user is None else user.session.grant
-    return grant is not None and facts.now > grant.until + APART_MS
+    return grant is not None and now > grant.until + APART_MS
 
 
 def joining(
@@ -136,7 +136,11 @@ def in_time(
     """Have a rule decide only for sessions whose token has not ended."""
 
     def decide(ask: AskT, user: User | None, beside: Beside, facts: Facts) -> Step[User]:
-        return Change(SessionGone(replaced=False)) if is_over(user, facts) else rule(ask, user, beside, facts)
+        return (
+            Change(SessionGone(replaced=False))
+            if is_over(user, facts.now)
+            else rule(ask, user, beside, facts)
+        )
 
     return decide
 
@@ -145,7 +149,7 @@ def checked(sender: UserId, rule: Rule[RecordT]) -> Rule[RecordT]:
     """Have a rule decide on a signal only if the token of its sender's session has not ended."""
 
     def decide(record: RecordT | None, beside: Beside, facts: Facts) -> Step[RecordT]:
-        if is_over(beside.get(sender), facts):
+        if is_over(beside.get(sender), facts.now):
             return Change(SessionGone(replaced=False))
         return rule(record, beside, facts)
 

@@ -15,6 +15,7 @@ import msgspec
 from presence.rules import endings, negotiation, waking
 from presence.rules.change import Apart, Await, Change, Facts, LookAgain, LookAt, Step, Timer
 from presence.rules.effects import Changed, Happening, Replaced, Said
+from presence.rules.granting import GRANTED, granting
 from presence.rules.negotiated import NO_SESSION, NOTHING, Negotiation, Remembered, WaitingOffer
 from presence.rules.negotiation import CandidatePolicy, Incoming, Outcome
 from presence.rules.second_look import is_being_ended, look_again
@@ -29,13 +30,7 @@ from tieline.wire.limits import RETRY_WINDOW_S
 from tieline.wire.replies import CallFate
 from tieline.wire.subjects import Keys
 
-GRANT_S: Final = 5.0
-"""How long a router may relay an established pair's candidates unasked; `changed.<u>` ends it early."""
-
 _OFFER: Final = "WEBRTC_OFFER"
-
-_GRANTED: Final = ("WEBRTC_ICE_CANDIDATE", "WEBRTC_ANSWER")
-"""What a grant comes with: who answers sends candidates next."""
 
 MIN_TIMER_S: Final = 1.0
 """The shortest time that NATS can set a timer for."""
@@ -125,8 +120,8 @@ def _judge(
         return _refuse(outcome, current, "answered" if is_answered else "")
     relay = _relay(ask, target, outcome)
     after = outcome.negotiation
-    if ask.cmd in _GRANTED and after.established:
-        relay = _granting(relay, after, ask.user, now)
+    if ask.cmd in GRANTED and after.established:
+        relay = granting(relay, ask, after, target, now)
     if after is current:
         return Change(relay)
     said = _said(ask, now, outcome.call)
@@ -249,18 +244,13 @@ def _repeat(
     said = _said(ask, known.at, known.call)
     if known.ack == "held":
         return Change(relay, said=said, apart=_apart(ask, terms, current))
-    if ask.cmd in _GRANTED and current.established and current.call == known.call:
-        relay = _granting(relay, current, ask.user, facts.now)
+    if ask.cmd in GRANTED and current.established and current.call == known.call:
+        relay = granting(relay, ask, current, target, facts.now)
     if waiting is None or waiting.digest != ask.digest:
         return Change(relay, said=said)
     timer = _timer(ask, terms, waiting, facts.now)
     looks = None if target is None else look_again(ask, relay, waiting, known.session)
     return Change(relay, timer=timer, said=said, look_again=looks)
-
-
-def _granting(relay: Relay, current: Negotiation, sender: UserId, now: int) -> Relay:
-    held = negotiation.held_digests(current, sender, now)
-    return msgspec.structs.replace(relay, grant_seconds=GRANT_S, grant_held=held)
 
 
 def _relay(ask: Check, target: User | None, outcome: Outcome) -> Relay:

@@ -66,6 +66,14 @@ def test_new_pairs_and_pairs_that_redial_set_up_calls(dev: RunningDev, tmp_path:
     assert all(figures["count"] > 0 for figures in found.values())
 
 
+def test_users_who_share_a_room_set_up_calls(dev: RunningDev, tmp_path: Path) -> None:
+    words = ("setup", "--ready-file", str(dev.ready_file), "--at-once", "2", "--room", "shared", *SHORT)
+    found = measured(tmp_path, *words)
+    shared = "in a room already"
+    assert list(found) == [f"2 at once, new pairs, {shared}", f"2 at once, pairs that redial, {shared}"]
+    assert all(figures["count"] > 0 for figures in found.values())
+
+
 def test_users_arrive_at_urls_without_a_ready_file(dev: RunningDev, tmp_path: Path) -> None:
     urls = [word for url in dev.document["gateways"] for word in ("--url", url)]
     (figures,) = measured(tmp_path, "connect", *urls, "--most", "200", *SHORT).values()

@@ -1,7 +1,8 @@
 """Whole calls: both join, offer, answer, ten candidates each way, hang up, and both leave.
 
 The caller sends its first candidates before the answer exists, as browsers do. Calls are between users who
-have never called each other, or between those who have done so a moment ago.
+have never called each other, or between those who have done so a moment ago. Where they share a room before
+the first call, as colleagues do, a call is without JOIN and LEAVE.
 """
 
 import asyncio
@@ -9,10 +10,10 @@ import itertools
 import math
 import uuid
 from collections import deque
-from collections.abc import Callable, Coroutine
-from typing import Final
+from collections.abc import Coroutine, Iterable
+from typing import Final, NamedTuple
 
-from tieline.load.client import LoadClient, Target, arrive_all, leave, within_timeout
+from tieline.load.client import ARRIVALS_AT_ONCE, LoadClient, Target, arrive_all, leave, within_timeout
 from tieline.load.measurement import Measurement, Subject, clock
 from tieline.load.messages import answers, candidates, hangups, offers
 
@@ -29,20 +30,75 @@ MOST_CALLS_PER_S: Final = 2000
 CALLS_PER_COST: Final = 1000
 """CPU seconds are given for so many set-ups."""
 
+CALLS_A_ROOM: Final = 8
+"""Calls at once between members of one room, where rooms are shared; more have a second room."""
+
+MOST_CALLERS_A_ROOM: Final = 240
+"""Who with as many callees stay below 500 members, half of what a room may have by default."""
+
+TOLD_S: Final = 1.0
+"""After all have joined: until members have been told of each other, which belongs to no call."""
+
+
+class PoolSize(NamedTuple):
+    """The users who call each other."""
+
+    at_once: int
+    callers: int
+    """There are as many callees, or one more."""
+
+
+class Kind(NamedTuple):
+    """Which calls a measurement makes."""
+
+    at_once: int
+    redial: bool = False
+    """Each caller always calls the same callee."""
+    in_a_room: bool = False
+    """Both share a room before the first call, and stay there: no call has JOIN or LEAVE."""
+
+    @property
+    def name(self) -> str:
+        """Name the measurement."""
+        pairs = "pairs that redial" if self.redial else "new pairs"
+        return f"{self.at_once} at once, {pairs}{', in a room already' if self.in_a_room else ''}"
+
+    @property
+    def asked(self) -> dict[str, float | str]:
+        """What figures say that was asked for."""
+        pairs, room = "redial" if self.redial else "new", "shared" if self.in_a_room else "own"
+        return {"at once": self.at_once, "pairs": pairs, "room": room}
+
+    def pools(self, seconds: float) -> list[PoolSize]:
+        """Say which users are connected: one pool, or one for each room that is shared."""
+        if not self.in_a_room:
+            return [PoolSize(self.at_once, callers_for(self.at_once, seconds, redial=self.redial))]
+        shares = [min(CALLS_A_ROOM, self.at_once - first) for first in range(0, self.at_once, CALLS_A_ROOM)]
+        return [
+            PoolSize(share, min(MOST_CALLERS_A_ROOM, callers_for(share, seconds, redial=self.redial)))
+            for share in shares
+        ]
+
 
 class Call:
-    """The n-th call, between two connected users who are in no other. Each step may raise `LoadError`."""
+    """The n-th call, between two connected users who are in no other. Each step may raise `LoadError`.
 
-    def __init__(self, target: Target, caller: LoadClient, callee: LoadClient, number: int) -> None:
+    In a room of their own, which both join before and leave after it, or in one where they are already.
+    """
+
+    def __init__(
+        self, target: Target, caller: LoadClient, callee: LoadClient, number: int, *, in_a_room: bool = False
+    ) -> None:
         self._is_checked = target.secret is not None
+        self._is_met = in_a_room or not self._is_checked
         self._caller = caller
         self._callee = callee
         self._number = number
         self._room = f"{caller.user}_{number}"
 
     async def meet(self) -> None:
-        """Both join a room of their own."""
-        if self._is_checked:
+        """Both join a room of their own, unless they share one."""
+        if not self._is_met:
             await self._caller.ask("JOIN", self._room)
             joined = self._caller.notice("MEMBER_JOINED")
             await self._callee.ask("JOIN", self._room)
@@ -76,12 +132,12 @@ class Call:
         await caller.until_arrived(caller_had + 1 + CANDIDATES, callee)
 
     async def end(self) -> None:
-        """Hang up, and both leave."""
+        """Hang up, and both leave the room that they have joined for it."""
         hangup = hangups(self._caller.user, self._callee.user).write(self._number)
         self._callee.expect(hangup)
         self._caller.connection.send(hangup)
         await self._callee.until_arrived(self._callee.arrived + 1, self._caller)
-        if self._is_checked:
+        if not self._is_met:
             await self._callee.ask("LEAVE", self._room)
             await self._caller.ask("LEAVE", self._room)
 
@@ -96,15 +152,24 @@ class UserPool:
 
     With one callee more than callers, the next who is idle calls the next who is idle, and each call is
     between two others, until there are no more. `redial`: each caller always calls the same callee.
+    `in_a_room`: all are in one.
     """
 
     def __init__(
-        self, target: Target, callers: list[LoadClient], callees: list[LoadClient], *, redial: bool = False
+        self,
+        target: Target,
+        callers: list[LoadClient],
+        callees: list[LoadClient],
+        *,
+        redial: bool = False,
+        in_a_room: bool = False,
     ) -> None:
         self._target = target
+        self._is_in_a_room = in_a_room
         self._callers = deque(callers)
         self._callees = deque(callees)
         self._redials = redial
+        self.clients = [*callers, *callees]
         self._numbers = itertools.count()
         self._left = math.inf if redial else len(callers) * len(callees)
 
@@ -114,14 +179,15 @@ class UserPool:
         return self._left <= 0
 
     async def call(self) -> tuple[float, float]:
-        """Let two idle users make a call; return the moments of the first JOIN and after the last candidate.
+        """Let two idle users make a call; return the moments of its first and after its last message.
 
         Raises:
             LoadError: a step was refused or took too long.
         """
         self._left -= 1
         caller, callee = self._callers.popleft(), self._callees.popleft()
-        call = Call(self._target, caller, callee, next(self._numbers))
+        number = next(self._numbers)
+        call = Call(self._target, caller, callee, number, in_a_room=self._is_in_a_room)
         began = clock()
         await call.meet()
         await call.negotiate()
@@ -139,19 +205,48 @@ def callers_for(at_once: int, seconds: float, *, redial: bool) -> int:
 
 
 async def measure_calls(
-    target: Target, at_once: int, seconds: float, measured: Measurement, *, redial: bool = False
+    target: Target,
+    at_once: int,
+    seconds: float,
+    measured: Measurement,
+    *,
+    redial: bool = False,
+    in_a_room: bool = False,
 ) -> None:
-    """Keep `at_once` calls going for `seconds`, each followed by the next.
+    """Keep `at_once` calls going for `seconds`, each followed by the next, of the kind that `Kind` describes.
 
     Raises:
         LoadError, UpgradeRefused, OSError, TimeoutError: a step failed.
         FileNotFoundError: one of the processes has ended.
     """
     assert target.receiver_url is not None
-    asked: dict[str, float | str] = {"at once": at_once, "pairs": "redial" if redial else "new"}
-    measured.describe(Subject("setup", asked, "set-ups", CALLS_PER_COST))
-    name = f"call_{uuid.uuid4().hex[:8]}"
-    several = callers_for(at_once, seconds, redial=redial)
+    kind = Kind(at_once, redial, in_a_room)
+    measured.describe(Subject("setup", kind.asked, "set-ups", CALLS_PER_COST))
+    sizes = kind.pools(seconds)
+    pools = [await _pool(target, size, kind, measured) for size in sizes]
+    if in_a_room and target.secret is not None:
+        await asyncio.sleep(TOLD_S)
+
+    async def keep_calling(pool: UserPool, deadline: float) -> None:
+        while clock() < deadline and not pool.is_used_up:
+            began, done = await pool.call()
+            measured.latencies.add(began, done - began)
+
+    slots = [pool for pool, size in zip(pools, sizes, strict=True) for _ in range(size.at_once)]
+    warm_up = math.ceil(max(size.callers / size.at_once for size in sizes)) if redial else 1
+    for number in range(warm_up):  # of pairs that redial, each calls once before
+        await _side_by_side(pool.call() for pool in slots)
+        measured.step("first calls", number, warm_up)
+    measured.start(seconds)
+    deadline = measured.began + seconds
+    await _side_by_side(keep_calling(pool, deadline) for pool in slots)
+    measured.stop()
+    measured.faults += await leave([client for pool in pools for client in pool.clients])
+
+
+async def _pool(target: Target, size: PoolSize, kind: Kind, measured: Measurement) -> UserPool:
+    """Connect users who will call each other, and let them join their room if they share one."""
+    name, several = f"call_{uuid.uuid4().hex[:8]}", size.callers
     callers, callees = [
         await arrive_all(
             target,
@@ -161,31 +256,28 @@ async def measure_calls(
         )
         for side, count, urls in (
             ("a", several, [target.of_pair(number)[0] for number in range(len(target.urls))]),
-            ("b", several + (not redial), [target.of_pair(number)[1] for number in range(len(target.urls))]),
+            (
+                "b",
+                several + (not kind.redial),
+                [target.of_pair(number)[1] for number in range(len(target.urls))],
+            ),
         )
     ]
-    pool = UserPool(target, callers, callees, redial=redial)
+    if kind.in_a_room and target.secret is not None:
+        waiting = iter([*callers, *callees])
 
-    async def keep_calling(deadline: float) -> None:
-        while clock() < deadline and not pool.is_used_up:
-            began, done = await pool.call()
-            measured.latencies.add(began, done - began)
+        async def keep_joining() -> None:
+            for client in waiting:
+                await client.ask("JOIN", name)
 
-    warm_up = several if redial else at_once
-    for number in range(0, warm_up, at_once):  # of pairs that redial, each calls once before
-        await _side_by_side(at_once, pool.call)
-        measured.step("first calls", number, warm_up)
-    measured.start(seconds)
-    deadline = measured.began + seconds
-    await _side_by_side(at_once, lambda: keep_calling(deadline))
-    measured.stop()
-    measured.faults += await leave([*callers, *callees])
+        await _side_by_side(keep_joining() for _ in range(ARRIVALS_AT_ONCE))
+    return UserPool(target, callers, callees, redial=kind.redial, in_a_room=kind.in_a_room)
 
 
-async def _side_by_side(count: int, make: Callable[[], Coroutine[None, None, object]]) -> None:
+async def _side_by_side(making: Iterable[Coroutine[None, None, object]]) -> None:
     try:
         async with asyncio.TaskGroup() as group:
-            for _ in range(count):
-                group.create_task(make())
+            for one in making:
+                group.create_task(one)
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from None

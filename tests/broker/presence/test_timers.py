@@ -18,6 +18,7 @@ from tests.unit.presence.requests import opening
 from tests.unit.presence.rules.frames import NOW
 from tieline import metrics
 from tieline.runtime.broker import Broker, connect
+from tieline.runtime.message import Message
 from tieline.runtime.requests import Requests
 from tieline.wire.digests import digest
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SessionId, UserId
@@ -160,6 +161,22 @@ async def test_no_more_are_fetched_than_there_are_places(
         await presence.ask(Check(caller, SessionId(f"{caller}-s1"), BOB, "WEBRTC_OFFER", offer, b""))
 
     await until(lambda: len(presence.publisher.told) == 2 * len(callers))
+
+
+async def test_timers_that_are_set_meanwhile_are_fetched_together(
+    presence: Presence, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GATHER_S", 1.5)
+    fetches: list[Message] = []
+    await broker.subscribe("$JS.API.CONSUMER.MSG.NEXT.>", fetches.append)
+    keys = [Keys.away_timer(ALICE, ConnectionId(f"alice-c{number}")) for number in range(11)]
+    first = await presence.store.put(keys[0], b"", LONG_S)
+    await until_true(lambda: presence.has_acknowledged(first))
+    before = len(fetches)
+    last = [await presence.store.put(key, b"", LONG_S) for key in keys[1:]][-1]
+    await until_true(lambda: presence.has_acknowledged(last))
+
+    assert len(fetches) - before <= 3
 
 
 async def test_a_gateway_that_answers_is_left_alone(presence: Presence) -> None:

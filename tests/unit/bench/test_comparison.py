@@ -21,6 +21,7 @@ from bench.comparison import (
 )
 from bench.rounds import CONNECT, IDLE, STORM, Plan, Results, relay_name
 from tests.unit.load.some_figures import figures
+from tieline.load.calls import Kind
 from tieline.load.figures import GENERATOR, Figures
 from tieline.load.latencies import Spread
 
@@ -30,7 +31,7 @@ PLAN = Plan(
     pairs=(1, 50),
     load_pairs=50,
     rate=2000,
-    calls=((1, False), (8, False)),
+    calls=(Kind(1), Kind(8), Kind(8, in_a_room=True)),
     arrivals_at_once=16,
     idle=100,
     storm=500,
@@ -69,6 +70,7 @@ def test_every_figure_of_a_plan_has_a_name_of_its_own() -> None:
     assert "1 pair: signals/s" not in names
     assert "50 pairs: signals/s" in names
     assert "set-ups, 1 at once, new pairs: set-ups/s" not in names
+    assert "set-ups, 8 at once, new pairs, in a room already: set-ups/s" in names
     assert {figure.measurement for figure in figures_of(PLAN)} >= {CONNECT, IDLE}
     assert figures_of(Plan(rounds=1, seconds=1)) == []
 

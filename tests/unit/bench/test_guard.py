@@ -51,10 +51,13 @@ def test_the_release_is_not_kept_without_being_measured() -> None:
 
 def test_the_kept_ratios_are_of_figures_that_are_compared() -> None:
     names = {figure.name for figure in figures_of(plan_of(parse([])))}
+    in_a_room = {name for name in names if "in a room already" in name}  # not kept of older releases
+    assert len(in_a_room) == 5
     releases = read_releases()
     assert releases
     for release in releases:
-        assert set(release.ratios) == names
+        assert set(release.ratios) - in_a_room == names - in_a_room
+        assert not set(release.ratios) - names
         assert all(ratio > 0 for ratios in release.ratios.values() for ratio in ratios)
         assert msgspec.json.decode(msgspec.json.encode(release), type=Kept) == release
 

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from bench.rounds import CONNECT, IDLE, LOAD, STORM, Plan, Results, relay_name, setup_name
+from bench.rounds import CONNECT, IDLE, LOAD, STORM, Plan, Results, relay_name
 from bench.table import ratios, render
 from tests.unit.load.some_figures import figures
+from tieline.load.calls import Kind
 from tieline.load.figures import GENERATOR, Figures
 from tieline.load.latencies import Spread
 
@@ -14,7 +15,7 @@ PLAN = Plan(
     pairs=(1, 50),
     load_pairs=50,
     rate=2000,
-    calls=((8, False),),
+    calls=(Kind(8),),
     arrivals_at_once=16,
     idle=100,
     storm=2000,
@@ -36,7 +37,7 @@ RESULTS = Results(
     {
         relay_name(1): {"Tieline": rounds(3000, 1000, 2000), "other": rounds(3000, 2000, 1000)},
         relay_name(50): {"Tieline": rounds(20_000, 24_000, 22_000), "other": rounds(20_000, 20_000, 20_000)},
-        setup_name(8, False): {"Tieline": rounds(90, 110, 100, p50=10), "other": rounds(200, 200, 200)},
+        Kind(8).name: {"Tieline": rounds(90, 110, 100, p50=10), "other": rounds(200, 200, 200)},
         LOAD: {"Tieline": rounds(2000, 2000, 2000, p50=0.9), "other": [figures()]},
         CONNECT: {"Tieline": rounds(50, 70, 60)},
         IDLE: {
@@ -105,11 +106,11 @@ def test_what_was_not_measured_has_no_table() -> None:
 def test_a_system_that_cannot_do_it_has_a_dash() -> None:
     some = Results(
         {
-            setup_name(1, False): {"Tieline": rounds(1), "other": rounds(1)},
-            setup_name(8, False): {"Tieline": rounds(2)},
+            Kind(1).name: {"Tieline": rounds(1), "other": rounds(1)},
+            Kind(8).name: {"Tieline": rounds(2)},
         }
     )
-    printed = render(some, Plan(1, 1, calls=((1, False), (8, False))), "Tieline", {})
+    printed = render(some, Plan(1, 1, calls=(Kind(1), Kind(8))), "Tieline", {})
     assert "| other | 1, 0.50, 1.25 | - |" in printed
     assert "| Tieline / other | 1.00 (1.00 to 1.00) | - |" in printed
 

@@ -175,6 +175,30 @@ def test_an_answer_older_than_a_change_yields_no_grant(changed: UserId) -> None:
     assert found(grants, (ALICE, BOB)) == [False]
 
 
+def test_an_answer_may_grant_both_directions() -> None:
+    grants = Grants()
+    back = Grant(HIS, HERS, 105, HELD)
+    grants.answered(grants.ask(ALICE, BOB), grant(), back)
+    assert grants.find(BOB, HIS, ALICE, 100) == back
+    assert found(grants, (ALICE, BOB)) == [True]
+
+    grants.drop(ALICE)
+    assert grants.is_empty
+    grants.answered(grants.ask(ALICE, BOB), None, back)
+    assert (grants.find(BOB, HIS, ALICE, 100), *found(grants, (ALICE, BOB))) == (back, False)
+
+
+@pytest.mark.parametrize("changed", [ALICE, BOB])
+def test_a_change_spoils_what_is_granted_in_either_direction(changed: UserId) -> None:
+    grants = Grants()
+    ticket = grants.ask(ALICE, BOB)
+
+    grants.drop(changed)
+    grants.answered(ticket, grant(), Grant(HIS, HERS, 105, HELD))
+
+    assert grants.is_empty
+
+
 def test_a_change_of_another_user_spoils_no_question() -> None:
     grants = Grants()
     ticket = grants.ask(ALICE, BOB)

@@ -69,7 +69,16 @@ from tieline.wire.internal.sessions import (
     Replaced,
     Tell,
 )
-from tieline.wire.internal.signals import Accepted, Answers, Check, Delivery, Relay, Signal, Verdicts
+from tieline.wire.internal.signals import (
+    Accepted,
+    Answers,
+    Check,
+    Delivery,
+    GrantBack,
+    Relay,
+    Signal,
+    Verdicts,
+)
 from tieline.wire.replies import Member
 
 ALICE, BOB = UserId("alice"), UserId("用户 一")
@@ -247,6 +256,16 @@ SAMPLES: Final = (
         "an offer that is kept",
         REPLY,
         Relay("held", (), call=CALL, target="away", tells=True, kept_s=45.5),
+    ),
+    Sample(
+        "an answer that grants both",
+        REPLY,
+        Relay("relayed", (), 5.0, call=CALL, grant_back=GrantBack(HERS, CONNECTION, (DIGEST,))),
+    ),
+    Sample(
+        "an answer to who held nothing",
+        REPLY,
+        Relay("relayed", (), 5.0, call=CALL, grant_back=GrantBack(HERS, CONNECTION)),
     ),
     Sample("the frame is wanted", REPLY, Refused("TARGET_OFFLINE", wants_frame=True)),
     Sample("a refusal", REPLY, Refused("NOT_IN_SAME_ROOM")),

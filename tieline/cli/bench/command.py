@@ -1,7 +1,7 @@
 """Do what `tieline bench` was asked for: one measurement after the other, and then the table of all.
 
 What was measured until Ctrl-C is printed as well. The users are called `load_...`, `call_...`, `idle_...` and
-`storm_...`, and each pair meets in a room of its own.
+`storm_...`, and each pair meets in a room of its own, or all are in one (`setup --room shared`).
 """
 
 import argparse

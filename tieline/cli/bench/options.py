@@ -80,6 +80,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=("new", "redial"),
         help="pairs that never called before, or that call again and again (both)",
     )
+    setup.add_argument(
+        "--room",
+        nargs="+",
+        choices=("own", "shared"),
+        default=("own",),
+        help="each call in a room that both join and leave for it, or in one that all are in already (own)",
+    )
     connect = made["connect"]
     connect.add_argument(
         "--at-once", metavar="N", type=_count, nargs="+", default=(16,), help="so many arrivals at once (16)"

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from tieline.cli import ready_file
 from tieline.load.arrivals import measure_arrivals
-from tieline.load.calls import callers_for, measure_calls
+from tieline.load.calls import Kind, measure_calls
 from tieline.load.client import Target
 from tieline.load.idle import measure_idle
 from tieline.load.limited import NOTE, is_limited
@@ -81,15 +81,22 @@ def _load(options: argparse.Namespace, target: Target) -> list[Run]:
 
 
 def _setup(options: argparse.Namespace, target: Target) -> list[Run]:
-    def run(at_once: int, kind: str) -> Run:
-        redial = kind == "redial"
+    def run(kind: Kind) -> Run:
+        at_once, redial, in_a_room = kind
         return Run(
-            f"{at_once} at once, {'pairs that redial' if redial else 'new pairs'}",
-            2 * callers_for(at_once, options.seconds, redial=redial) + 1,
-            lambda measured: measure_calls(target, at_once, options.seconds, measured, redial=redial),
+            kind.name,
+            sum(2 * pool.callers + 1 for pool in kind.pools(options.seconds)),
+            lambda measured: measure_calls(
+                target, at_once, options.seconds, measured, redial=redial, in_a_room=in_a_room
+            ),
         )
 
-    return [run(at_once, kind) for at_once in options.at_once for kind in dict.fromkeys(options.of)]
+    return [
+        run(Kind(at_once, of == "redial", room == "shared"))
+        for at_once in options.at_once
+        for of in dict.fromkeys(options.of)
+        for room in dict.fromkeys(options.room)
+    ]
 
 
 def _connect(options: argparse.Namespace, target: Target) -> list[Run]:

@@ -94,6 +94,21 @@ class Delivery(Message, frozen=True, array_like=True, tag=True, gc=False):
     """The call that the frame belongs to, where it is another one than the signal's."""
 
 
+class GrantBack(Message, frozen=True, array_like=True, tag=True, gc=False):
+    """What an answer grants beside its sender: that the target's candidates pass to the sender unasked.
+
+    For as long as the sender's own pass; but the answer's releases, which must come before them, count for no
+    longer than the router knows that the mailbox has them.
+    """
+
+    session: SessionId
+    """The target's."""
+    connection: ConnectionId
+    """That which has it."""
+    held: tuple[FrameDigest, ...] = ()
+    """See `Relay.grant_held`."""
+
+
 class Relay(Message, frozen=True, array_like=True, tag=True, gc=False):
     """Deliver these, in this order, then acknowledge as said.
 
@@ -118,6 +133,8 @@ class Relay(Message, frozen=True, array_like=True, tag=True, gc=False):
     """The presence process that has judged, and may be asked by itself; empty: it may not."""
     kept_s: float = 0.0
     """Of an offer that is kept for a target who is not there, in seconds: for how long it is."""
+    grant_back: GrantBack | None = None
+    """Of an answer: what is granted to its target. None: nothing, or an older process does not say."""
 
 
 class Verdicts(Message, frozen=True, array_like=True, tag=True, gc=False):

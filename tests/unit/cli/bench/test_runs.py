@@ -16,6 +16,7 @@ from tieline.load.limited import NOTE
 from tieline.load.measurement import Measurement
 
 TARGET = Target("ws://a", "ws://b")
+COLLEAGUES = "new pairs, in a room already"
 
 
 def parsed(words: str) -> argparse.Namespace:
@@ -31,6 +32,8 @@ def parsed(words: str) -> argparse.Namespace:
         ("load --rate 100 2500 --pairs 5", ["100 signals/s, 5 pairs", "2,500 signals/s, 5 pairs"], 10),
         ("setup --at-once 4", ["4 at once, new pairs", "4 at once, pairs that redial"], 201),
         ("setup --of redial", ["8 at once, pairs that redial"], 257),
+        ("setup --of new --room own shared", ["8 at once, new pairs", f"8 at once, {COLLEAGUES}"], 257),
+        ("setup --at-once 9 --of new --room shared", [f"9 at once, {COLLEAGUES}"], 458),
         ("connect --at-once 2 --most 9", ["2 at once"], 9),
         ("idle --connections 1000", ["1,000 connections"], 1000),
         ("storm --sessions 7", ["7 sessions"], 7),
@@ -47,7 +50,11 @@ def test_each_value_is_a_run(words: str, names: list[str], most: int) -> None:
     [
         ("relay --pairs 1 --seconds 0.05", {"pairs": 1}),
         ("load --pairs 1 --rate 50 --seconds 0.05", {"pairs": 1, "rate": 50, "churn": 0}),
-        ("setup --at-once 1 --of new --seconds 0.05", {"at once": 1, "pairs": "new"}),
+        ("setup --at-once 1 --of new --seconds 0.05", {"at once": 1, "pairs": "new", "room": "own"}),
+        (
+            "setup --at-once 1 --of new --room shared --seconds 0.05",
+            {"at once": 1, "pairs": "new", "room": "shared"},
+        ),
         ("connect --at-once 1 --most 3 --seconds 0.05", {"at once": 1, "most": 3}),
         ("idle --connections 2 --seconds 0.05", {"connections": 2}),
     ],

@@ -7,10 +7,11 @@ import pytest
 
 from presence.rules.change import Apart, Change, Facts, Gathered
 from presence.rules.gathered import gathered
+from presence.rules.granting import GRANT_S
 from presence.rules.negotiated import NOTHING, Negotiation
 from presence.rules.negotiation import MAX_HELD, MAX_INLINE_BYTES
 from presence.rules.series import answered, one_by_one
-from presence.rules.signals import GRANT_S, Terms, check
+from presence.rules.signals import Terms, check
 from presence.rules.user import User
 from tests.unit.presence.rules.frames import (
     ALICE,

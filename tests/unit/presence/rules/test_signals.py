@@ -6,9 +6,10 @@ import pytest
 from presence.rules import negotiation
 from presence.rules.change import Change, Facts, Timer
 from presence.rules.effects import Replaced
+from presence.rules.granting import GRANT_S
 from presence.rules.negotiated import NOTHING, RETRY_MS, Negotiation, WaitingOffer
 from presence.rules.negotiation import MAX_HELD, CandidatePolicy
-from presence.rules.signals import GRANT_S, MOST_ROOMS, Terms, check
+from presence.rules.signals import MOST_ROOMS, Terms, check
 from presence.rules.user import User, with_session
 from tests.unit.presence.rules.frames import (
     ALICE,

@@ -60,7 +60,16 @@ from tieline.wire.internal.sessions import (
     Replaced,
     Tell,
 )
-from tieline.wire.internal.signals import Accepted, Answers, Check, Delivery, Relay, Signal, Verdicts
+from tieline.wire.internal.signals import (
+    Accepted,
+    Answers,
+    Check,
+    Delivery,
+    GrantBack,
+    Relay,
+    Signal,
+    Verdicts,
+)
 from tieline.wire.replies import Member
 from tieline.wire.resume_tokens import secret_hash
 
@@ -114,6 +123,7 @@ REQUESTS: tuple[PresenceRequest, ...] = (
 )
 PRESENCE_REPLIES: tuple[PresenceReply, ...] = (
     Relay("relayed", (Delivery(BOB, SESSION, None), Delivery(ALICE, SESSION, ODD_FRAME)), 5.0, (DIGEST,)),
+    Relay("relayed", (), 5.0, grant_back=GrantBack(SESSION, CONNECTION, (DIGEST,))),
     Relay("held", ()),
     Verdicts((Relay("held", ()), Refused("TOO_MANY_CANDIDATES"), SessionGone(replaced=True))),
     Refused("NOT_IN_SAME_ROOM"),

@@ -11,7 +11,7 @@ from tests.unit.wire.internal.messages import (
 )
 from tieline.wire.internal.backend import CallSeen, MemberSeen
 from tieline.wire.internal.message import Message
-from tieline.wire.internal.signals import Delivery
+from tieline.wire.internal.signals import Delivery, GrantBack
 
 
 def test_no_message_is_missing_in_these_tests() -> None:
@@ -28,6 +28,6 @@ def test_no_message_is_missing_in_these_tests() -> None:
             JOINING,
         )
     }
-    sampled |= {Delivery, CallSeen, MemberSeen}  # travel inside others
+    sampled |= {Delivery, GrantBack, CallSeen, MemberSeen}  # travel inside others
 
     assert sampled == set(leaves(Message))
