@@ -140,7 +140,7 @@ async def test_what_another_process_has_written_is_not_settled() -> None:
     assert process.store.contents() == before
 
 
-async def test_who_finds_what_another_process_has_not_settled_settles_at_once() -> None:
+async def test_who_meets_another_process_settles_at_once() -> None:
     process = PresenceProcess(settles_later=True)
     other = PresenceProcess(beside=process, settles_later=True)
     await process.open(opening("alice"))
