@@ -49,6 +49,10 @@ SURE_MS: Final = UNCLAIMED_MS // 4
 """For so long a roster entry that was written, or kept because it is young (`may_be_kept`), is there whatever
 others take it for."""
 
+ALONE_AFTER_MS: Final = 60_000
+"""For so long after it has found what another process did not settle yet, a process settles at once: to carry
+out once more costs more than the write."""
+
 MAX_CARRIED_OUT: Final = 65_536
 """Records of which a process remembers that it told others: as many users as change theirs within minutes."""
 
@@ -111,6 +115,7 @@ class ChangeLoop:
         later; None: each at once.
         """
         self._settling = settling
+        self._alone_from = 0
         self._outbox = outbox
         self._note_waiting = note_waiting
         self._records = records
@@ -149,7 +154,8 @@ class ChangeLoop:
                 and _owes(record)
                 and not self._has_carried_out(target.key, record, revision)
             ):
-                # The process that wrote it has died, or is still at it.
+                # The process that wrote it has died, or is still at it, or settles it later.
+                self._alone_from = now + ALONE_AFTER_MS
                 told = await self._carry_out(target, record, revision, now, Case(is_again=True))
                 if not told.left:
                     await target.settle(record, revision, forget=False)
@@ -221,7 +227,8 @@ class ChangeLoop:
 
     async def _settle(self, target: Target[RecordT], record: RecordT, revision: int) -> None:
         """Have a record forget what is carried out, now or, if that may wait, later."""
-        if self._settling is None or not target.may_settle_later(record):
+        is_alone = self.clock() >= self._alone_from
+        if self._settling is None or not is_alone or not target.may_settle_later(record):
             await target.settle(record, revision, forget=True)
             return
 

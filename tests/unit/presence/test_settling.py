@@ -2,6 +2,7 @@
 
 import asyncio
 
+from presence.change_loop import ALONE_AFTER_MS
 from presence.settling import IN_A_ROW, Settling
 from tests.unit.presence.lifetime import Sent
 from tests.unit.presence.presence_process import PresenceProcess
@@ -134,12 +135,25 @@ async def test_what_another_process_has_written_is_not_settled() -> None:
     await process.open(opening("alice"))
     await process.join("alice", "hall")
     await other.join("alice", "cellar")
-    before = process.recorder.sent.copy()
+    before = process.store.contents()
     await process.settling.settle_all()
+    assert process.store.contents() == before
+
+
+async def test_who_meets_another_process_settles_at_once() -> None:
+    process = PresenceProcess(settles_later=True)
+    other = PresenceProcess(beside=process, settles_later=True)
+    await process.open(opening("alice"))
+    await process.join("alice", "hall")
+    await other.join("alice", "cellar")
     record = await process.user("alice")
     assert record is not None
-    assert record.pending, "what the other process has to settle"
-    assert process.recorder.sent == before
+    assert not record.pending
+    process.clock.pass_s(ALONE_AFTER_MS / 1000)
+    await other.join("alice", "attic")
+    later = await process.user("alice")
+    assert later is not None
+    assert later.pending, "for a minute it has met no other process"
 
 
 async def test_another_process_tells_nothing_anew_that_is_not_settled_yet() -> None:

@@ -10,6 +10,7 @@ from tieline.wire.internal.backend import JoinOrder
 from tieline.wire.internal.directions import ANSWERS, OPERATIONS, PresenceReply, PresenceRequest, RouterReply
 from tieline.wire.internal.rooms import RoomChange
 from tieline.wire.internal.sessions import CloseSession, Replaced
+from tieline.wire.internal.signals import Check
 
 
 def test_every_member_of_every_union_is_sampled() -> None:
@@ -38,5 +39,6 @@ def names_connections(kind: Any) -> bool:  # any type
 
 
 def test_what_all_gateways_hear_names_no_living_connection() -> None:
-    heard = (*get_args(PresenceReply), *get_args(RouterReply), JoinOrder, RoomChange, CloseSession)
+    by_presence = {reply for ask, replies in ANSWERS.items() if ask is not Check for reply in replies}
+    heard = (*by_presence, *get_args(RouterReply), JoinOrder, RoomChange, CloseSession)
     assert {kind for kind in heard if names_connections(kind)} == {CloseSession, Replaced}
