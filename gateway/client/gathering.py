@@ -10,9 +10,6 @@ from typing import Final, Protocol
 
 from tieline.runtime.guard import bug_guard
 
-MOST_WAITING: Final = 16
-"""Clients for whom frames are kept, some 0.3 ms: of more, the first would wait for all of a long read."""
-
 _guard: Final = bug_guard(logging.getLogger(__name__), "frames not written: a bug")
 
 
@@ -47,8 +44,6 @@ class Gathering:
             self._on_flush(self._write)
         if not writers or writers[-1] is not writer:
             writers.append(writer)
-        if len(writers) > MOST_WAITING:
-            self._write()
         return True
 
     def _write(self) -> None:

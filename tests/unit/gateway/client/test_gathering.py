@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.client.gathering import MOST_WAITING, Gathering
+from gateway.client.gathering import Gathering
 
 
 class Line:
@@ -71,20 +71,6 @@ def test_each_turn_is_written_when_it_ends(turns: Turns) -> None:
     turns.end()
 
     assert alice.written == [[b"1"], [b"2"]]
-
-
-def test_the_first_of_many_clients_does_not_wait_for_all(turns: Turns) -> None:
-    several = [Line() for _ in range(MOST_WAITING + 1)]
-
-    for client in several[:-1]:
-        turns.gathering.say(client, b"1")
-    assert not any(client.written for client in several)
-    turns.gathering.say(several[-1], b"1")
-    assert all(client.written == [[b"1"]] for client in several)
-
-    turns.gathering.say(several[0], b"2")
-    turns.end()
-    assert several[0].written[-1] == [b"2"]
 
 
 def test_nothing_is_promised_to_a_client_that_closes(turns: Turns) -> None:
