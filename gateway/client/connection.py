@@ -304,15 +304,6 @@ class Connection(asyncio.BufferedProtocol):
         self.close_if_slow()
         return is_sent
 
-    def gather(self, frame: bytes) -> bool:
-        """Send the client a frame as `say` does, at the latest with `write_gathered`."""
-        return self._outbox.gather(frame)
-
-    def write_gathered(self) -> None:
-        """Send what was gathered."""
-        self._outbox.write_gathered()
-        self.close_if_slow()
-
     def write(self, frames: bytes) -> None:
         """Send the client frames that have their heads; nothing once the connection is closing."""
         self._outbox.write(frames)

@@ -11,9 +11,6 @@ from gateway.client.frames import text_head
 MAX_WAITING_BYTES: Final = 1024 * 1024
 """More than the whole set-up of six calls; a client this far behind has lost its network."""
 
-_OPEN: Final = State.OPEN
-"""For what is asked at every frame: members of an enumeration are slow to find."""
-
 FULL_BYTES: Final = 16 * 1024
 """From so much on what waits counts towards the sum of the gateway (`waiting`): the socket is full."""
 
@@ -21,13 +18,11 @@ FULL_BYTES: Final = 16 * 1024
 class Outbox:
     """Writes WebSocket frames to a transport."""
 
-    __slots__ = ("_gathered", "_protocol", "_transport")
+    __slots__ = ("_protocol", "_transport")
 
     def __init__(self, protocol: ServerProtocol, transport: Transport) -> None:
         self._protocol = protocol
         self._transport = transport
-        self._gathered: list[bytes] | None = None
-        """What is written before anything else; None: nothing is."""
 
     @property
     def waiting_bytes(self) -> int:
@@ -48,40 +43,18 @@ class Outbox:
 
         Straight to the transport: between messages the protocol has nothing of its own to be kept in order.
         """
-        if self._protocol.state is not _OPEN or self._transport.is_closing():
+        if self._protocol.state is not State.OPEN or self._transport.is_closing():
             return False
-        self.write_gathered()
         self._transport.write(text_head(len(frame)) + frame)
         return True
 
-    def gather(self, frame: bytes) -> bool:
-        """Send one text message as `send` does, but with what else comes in this turn of the loop.
-
-        The caller owes a `write_gathered` before the turn ends; whatever is written earlier takes it along.
-        """
-        if self._protocol.state is not _OPEN or self._transport.is_closing():
-            return False
-        if self._gathered is None:
-            self._gathered = []
-        self._gathered += (text_head(len(frame)), frame)
-        return True
-
-    def write_gathered(self) -> None:
-        """Write what was gathered, in one go: each write is a system call."""
-        if self._gathered is not None:
-            gathered, self._gathered = self._gathered, None
-            if not self._transport.is_closing():
-                self._transport.write(b"".join(gathered))
-
     def write(self, frames: bytes) -> None:
         """Send text messages that have their heads already; nothing once the connection is closing."""
-        if self._protocol.state is _OPEN and not self._transport.is_closing():
-            self.write_gathered()
+        if self._protocol.state is State.OPEN and not self._transport.is_closing():
             self._transport.write(frames)
 
     def flush(self) -> None:
         """Write what the protocol wants written: control frames, handshakes, the end of the stream."""
-        self.write_gathered()
         for data in self._protocol.data_to_send():
             if self._transport.is_closing():
                 return

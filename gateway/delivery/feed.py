@@ -17,7 +17,6 @@ from nats.errors import Error as NatsError
 from gateway.client.connection import Connection
 from gateway.client.deliveries import Backlogs, Deliveries, Missed
 from gateway.client.events import is_overtaken
-from gateway.client.gathering import Gathering
 from gateway.client.mail import Mail, Place, Telling, mail, placed
 from gateway.client.session import Session, nobody
 from gateway.delivery.barriers import Barrier
@@ -69,7 +68,6 @@ class Feed:
         "_on_gap",
         "_over",
         "_pending",
-        "_write_gathered",
         "barrier",
         "is_live",
         "last_sequence",
@@ -84,13 +82,8 @@ class Feed:
         *,
         names_places: bool = False,
         names_calls: bool = False,
-        write_gathered: Callable[[], None] = lambda: None,
     ) -> None:
-        """Take also what the client is told of each frame: where it is stored, and of which call it is.
-
-        And what writes at once what deliveries have gathered, of what was released.
-        """
-        self._write_gathered = write_gathered
+        """Take also what the client is told of each frame: where it is stored, and of which call it is."""
         self._deliveries = deliveries
         self._names_places = names_places
         self._on_gap = on_gap
@@ -225,7 +218,6 @@ class Feed:
             self._deliver(frame, sequence)
         if self._beside is not None:
             self._beside.tell()
-        self._write_gathered()
         return is_lost
 
 
@@ -238,7 +230,6 @@ class Feeds:
         self._feeds: dict[ConnectionId, Feed] = {}
         self._subscriptions: dict[ConnectionId, Subscription] = {}
         self._loop = asyncio.get_running_loop()
-        self._gathering = Gathering(broker.on_flush)
         self.backlogs = backlogs
 
     def get(self, session: Session) -> Feed | None:
@@ -257,7 +248,7 @@ class Feeds:
     async def subscribe(self, connection: Connection, session: Session, on_gap: Callable[[], None]) -> Feed:
         """Have what is stored for a session pushed to its connection."""
         stored_as = self._subjects.user(session.user, session.session)
-        say: Callable[[bytes], bool] = functools.partial(self._gathering.say, connection)
+        say = connection.say
         if session.places or session.calls:
             say = Telling(say, names_calls=session.calls).say
         deliveries = Deliveries(
@@ -275,7 +266,6 @@ class Feeds:
             on_gap,
             names_places=session.places,
             names_calls=session.calls,
-            write_gathered=connection.write_gathered,
         )
         pushed_as = self._subjects.live(session.user, session.session)
         subscription = await self._broker.subscribe(pushed_as, feed.on_message)

@@ -56,41 +56,6 @@ def test_the_end_of_the_stream_is_written_after_what_came_before_it(written: Wri
     assert written.socket.is_ended
 
 
-def test_what_is_gathered_is_written_in_one_go(written: Written) -> None:
-    assert written.outbox.gather(b"1")
-    assert written.outbox.gather(b"22")
-    assert written.socket.taken() == b""
-
-    written.outbox.write_gathered()
-    written.outbox.write_gathered()
-
-    assert written.socket.taken() == b"\x81\x011\x81\x0222"
-
-
-def test_what_was_gathered_before_stays_before_what_is_written(written: Written) -> None:
-    written.outbox.gather(b"1")
-    written.outbox.send(b"2")
-    written.outbox.gather(b"3")
-    written.outbox.write(b"\x81\x014")
-    written.outbox.gather(b"5")
-    written.protocol.send_close(4500)
-    written.outbox.flush()
-
-    assert written.socket.taken() == (
-        b"\x81\x011\x81\x012\x81\x013\x81\x014\x81\x015\x88\x02" + (4500).to_bytes(2, "big")
-    )
-    assert not written.outbox.gather(b"late")
-
-
-def test_what_was_gathered_for_a_transport_that_closes_is_dropped(written: Written) -> None:
-    written.outbox.gather(b"1")
-    written.socket.close()
-
-    written.outbox.write_gathered()
-
-    assert written.socket.taken() == b""
-
-
 def test_nothing_is_written_to_a_transport_that_closes(written: Written) -> None:
     written.socket.close()
     written.protocol.fail(1003)
