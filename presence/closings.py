@@ -101,7 +101,7 @@ class Closings:
         """Put members out for the time of a slice, and say so to the next one, which a timer begins."""
         await self._records.store.put(Keys.close_timer(room), b"", TIMER_S)
         until = self._monotonic() + SLICE_S
-        users, out, spared = await self._all(room), 0, set[UserId]()
+        users, out, unnoted, spared = await self._all(room), 0, 0, set[UserId]()
         while (closing := (await self._read(room))[0]) is not None and not closing.is_done:
             put_out = functools.partial(self._put_out_in_time, room, closing, until)
             replies = await some_at_once(put_out, users, AT_ONCE)
@@ -110,13 +110,15 @@ class Closings:
             out += more
             closing = await self._change(room, functools.partial(rules.with_more, more))
             if closing is None:
+                unnoted = more
                 break
             users = [user for user in await self._left(room, closing.number) if user not in spared]
             if not users:
                 return await self._finish(room, closing)
             if self._monotonic() >= until:
                 return Affected(closing.out, len(users))
-        return Affected(out)  # another process has found that nobody is left
+        done, _ = await self._read(room)  # by another process, which has found that nobody is left
+        return Affected(out if done is None else max(out, done.out + unnoted))
 
     async def _put_out_in_time(
         self, room: RoomId, closing: Closing, until: float, user: UserId
