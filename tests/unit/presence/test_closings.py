@@ -1,10 +1,12 @@
 """A room is closed however many are in it: at once for who comes, and by and by for who is there."""
 
+import functools
+
 import pytest
 
 from presence.closings import AT_ONCE, SLICE_S
 from presence.once import Once
-from presence.rules.closing import Closing, read, write
+from presence.rules.closing import Closing, read, with_more, write
 from presence.store import StoreUnavailable
 from tests.unit.presence.presence_process import PresenceProcess
 from tests.unit.presence.requests import opening
@@ -227,3 +229,20 @@ async def test_who_finds_it_done_by_another_says_how_many_are_out() -> None:
     process.closings._put_out = last
     assert await process.ask(ORDER) == Affected(MEMBERS)
     assert await process.there() == 0
+
+
+async def test_a_room_is_open_when_it_is_answered_whoever_was_at_it() -> None:
+    process = await crowd(in_time=MEMBERS * 2)
+    other = PresenceProcess(beside=process)
+    left = process.closings._left
+
+    async def nobody(room: RoomId, number: int) -> list[UserId]:
+        users = await left(room, number)
+        process.closings._left = left  # type: ignore[method-assign]
+        await other.closings._change(HALL, functools.partial(with_more, 5))
+        return users
+
+    process.closings._left = nobody  # type: ignore[method-assign]
+    assert await process.ask(ORDER) == Affected(MEMBERS + 5)
+    assert await process.closing() is None
+    assert await process.ask(AddMember("2", 60.0, UserId("user0"), HALL)) == Affected(1)
