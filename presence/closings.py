@@ -7,14 +7,11 @@ how many are left; the same request again is the next slice, and when nobody is 
 its name (`presence.once`), also where no request was waiting for it.
 """
 
-import contextlib
 import functools
 import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final
-
-import msgspec
 
 from presence.once import Once
 from presence.records import MAX_TRIES, Records
@@ -101,7 +98,7 @@ class Closings:
         """Put members out for the time of a slice, and say so to the next one, which a timer begins."""
         await self._records.store.put(Keys.close_timer(room), b"", TIMER_S)
         until = self._monotonic() + SLICE_S
-        users, out, spared = await self._all(room), 0, set[UserId]()
+        users, out, unnoted, spared = await self._all(room), 0, 0, set[UserId]()
         while (closing := (await self._read(room))[0]) is not None and not closing.is_done:
             put_out = functools.partial(self._put_out_in_time, room, closing, until)
             replies = await some_at_once(put_out, users, AT_ONCE)
@@ -110,13 +107,15 @@ class Closings:
             out += more
             closing = await self._change(room, functools.partial(rules.with_more, more))
             if closing is None:
+                unnoted = more
                 break
             users = [user for user in await self._left(room, closing.number) if user not in spared]
             if not users:
                 return await self._finish(room, closing)
             if self._monotonic() >= until:
                 return Affected(closing.out, len(users))
-        return Affected(out)  # another process has found that nobody is left
+        done, _ = await self._read(room)  # by another process, which has found that nobody is left
+        return Affected(out if done is None else max(out, done.out + unnoted))
 
     async def _put_out_in_time(
         self, room: RoomId, closing: Closing, until: float, user: UserId
@@ -149,13 +148,9 @@ class Closings:
 
         In this order: whom the backend adds when it is answered is not kept out.
         """
-        reply = Affected(closing.out)
+        done = await self._change(room, functools.partial(rules.finished, closing), KEPT_S)
+        reply = Affected(closing.out if done is None else done.out)
         order = rules.order_of(closing)
-        now, revision = await self._read(room)
-        if now == closing:
-            done = rules.write(msgspec.structs.replace(closing, is_done=True))
-            with contextlib.suppress(Conflict):  # it is to be closed once more
-                await self._records.store.write(Keys.closing(room), done, revision, KEPT_S)
         if order is not None:
             await self._once.settle(order, reply)
         return reply
@@ -166,16 +161,16 @@ class Closings:
         return rules.read(record.value), record.revision
 
     async def _change(
-        self, room: RoomId, change: Callable[[Closing | None], Closing | None]
+        self, room: RoomId, change: Callable[[Closing | None], Closing | None], kept_s: float = MOST_S
     ) -> Closing | None:
-        """Change what is under way; returns what it is then."""
+        """Change what is under way, which is kept for so many seconds; returns what it is then."""
         for _ in range(MAX_TRIES):
             before, revision = await self._read(room)
             after = change(before)
             if after is None or after == before:
                 return after
             try:
-                await self._records.store.write(Keys.closing(room), rules.write(after), revision, MOST_S)
+                await self._records.store.write(Keys.closing(room), rules.write(after), revision, kept_s)
             except Conflict:
                 metrics.CAS_CONFLICTS.inc()
                 continue

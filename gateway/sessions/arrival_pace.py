@@ -37,7 +37,7 @@ class ArrivalPace:
     def __init__(self) -> None:
         self._let_in: deque[float] = deque()
         self._asked_back: Counter[int] = Counter()
-        """By the whole second in which they are due."""
+        """By the whole second by which they are due."""
 
     def let_in(self, now: float) -> None:
         """Take note that a client has been let in."""
@@ -46,7 +46,7 @@ class ArrivalPace:
 
     def asked_back(self, now: float, after_s: float) -> None:
         """Take note that a client was refused, and asked to come back after so many seconds."""
-        self._asked_back[math.floor(now + after_s)] += 1
+        self._asked_back[math.ceil(now + after_s)] += 1
 
     def a_second(self, now: float) -> float:
         """Return how many a second have been let in lately; 0: nobody has."""

@@ -119,6 +119,7 @@ class ArrivalTurns:
             self._expect_others(self._waiting_s)
             await asyncio.wait((turn.has_come,), timeout=self._waiting_s)
             if not turn.has_come.done() and len(self._queue) <= self._let_in_within(LONGER_S):
+                self._expect_others(LONGER_S)
                 await asyncio.wait((turn.has_come,), timeout=LONGER_S)
         if not turn.has_come.done() or not turn.has_come.result():
             raise WaitedTooLong

@@ -66,6 +66,16 @@ def with_more(out: int, closing: Closing | None) -> Closing | None:
     return msgspec.structs.replace(closing, out=closing.out + out)
 
 
+def finished(closing: Closing, now: Closing | None) -> Closing | None:
+    """Note that nobody is left; None: it is forgotten, or a later order is at it, which is to go on.
+
+    Another process may have put out some of them meanwhile, for the same order.
+    """
+    if now is None or now.order != closing.order:
+        return None
+    return msgspec.structs.replace(now, is_done=True)
+
+
 def order_of(closing: Closing) -> CloseRoom | None:
     """Read what was asked for; None: it cannot be understood."""
     try:

@@ -1,16 +1,20 @@
 """A room is closed however many are in it: at once for who comes, and by and by for who is there."""
 
+import functools
+
 import pytest
 
 from presence.closings import AT_ONCE, SLICE_S
-from presence.rules.closing import Closing, read, write
+from presence.once import Once
+from presence.rules.closing import Closing, read, with_more, write
+from presence.store import StoreUnavailable
 from tests.unit.presence.presence_process import PresenceProcess
 from tests.unit.presence.requests import opening
 from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import GatewayId, RoomId, UserId
 from tieline.wire.internal.answers import Refused
 from tieline.wire.internal.backend import AddMember, Affected, CloseRoom, RemoveMember
-from tieline.wire.internal.directions import PresenceReply
+from tieline.wire.internal.directions import BackendOrder, PresenceReply
 from tieline.wire.subjects import Keys
 
 HALL = RoomId("hall")
@@ -197,3 +201,48 @@ async def test_that_a_room_is_closed_is_said_when_it_is_open_again(monkeypatch: 
     monkeypatch.setattr(process.store, "write", write_and_add)
     await process.closings.go_on(HALL)
     assert added == [Affected(0)]
+
+
+class Dying(Once):
+    """It dies before it keeps how a room was closed."""
+
+    async def settle(self, order: BackendOrder, reply: Affected) -> None:
+        """See `Once.settle`."""
+        del order, reply
+        raise StoreUnavailable("dead")
+
+
+async def test_who_finds_it_done_by_another_says_how_many_are_out() -> None:
+    process = await crowd(in_time=1)
+    other = PresenceProcess(beside=process)
+    other.closings._once = Dying(other.store, other.clock)
+    await process.ask(ORDER)
+    process.in_time = MEMBERS * 2
+    put_out = process.closings._put_out
+
+    async def last(room: RoomId, kept_out_until: int, number: int, user: UserId) -> PresenceReply:
+        process.closings._put_out = put_out
+        with pytest.raises(StoreUnavailable):
+            await other.closings.go_on(HALL)
+        return await put_out(room, kept_out_until, number, user)
+
+    process.closings._put_out = last
+    assert await process.ask(ORDER) == Affected(MEMBERS)
+    assert await process.there() == 0
+
+
+async def test_a_room_is_open_when_it_is_answered_whoever_was_at_it() -> None:
+    process = await crowd(in_time=MEMBERS * 2)
+    other = PresenceProcess(beside=process)
+    left = process.closings._left
+
+    async def nobody(room: RoomId, number: int) -> list[UserId]:
+        users = await left(room, number)
+        process.closings._left = left  # type: ignore[method-assign]
+        await other.closings._change(HALL, functools.partial(with_more, 5))
+        return users
+
+    process.closings._left = nobody  # type: ignore[method-assign]
+    assert await process.ask(ORDER) == Affected(MEMBERS + 5)
+    assert await process.closing() is None
+    assert await process.ask(AddMember("2", 60.0, UserId("user0"), HALL)) == Affected(1)

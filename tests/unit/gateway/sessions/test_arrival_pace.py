@@ -50,6 +50,14 @@ def test_those_who_were_asked_back_are_let_in_before() -> None:
     assert pace.spread_s(now + 2.5, 4 * LET_IN_A_SECOND) == 4
 
 
+def test_who_was_asked_back_counts_until_it_is_due() -> None:
+    pace, now = ArrivalPace(), 100.9
+    for _ in range(5 * LET_IN_A_SECOND):
+        pace.asked_back(now, 1)
+    assert pace.spread_s(now + 0.9, 2 * LET_IN_A_SECOND) == 7
+    assert pace.spread_s(now + 2, 4 * LET_IN_A_SECOND) == 4
+
+
 def test_a_pace_is_forgotten_when_nobody_is_let_in_any_more() -> None:
     pace = measured(FAST)
     assert pace.a_second(1.5 * MEASURED_S) == pytest.approx(FAST / 2, rel=0.01)

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.sessions.arrival_pace import MEASURED_SHORTEST_S, SHORTEST_SPREAD_S
 from gateway.sessions.arrival_queue import AT_ONCE, OF_A_USER, Waiting
-from gateway.sessions.arrival_turns import ArrivalTurns, HasGone, WaitedTooLong
+from gateway.sessions.arrival_turns import LONGER_S, ArrivalTurns, HasGone, WaitedTooLong
 from tests.unit.gateway.client.harness import Harness
 from tieline.wire.ids import UserId
 
@@ -58,7 +58,8 @@ async def let_in(turns: ArrivalTurns, count: int) -> None:
 
 
 async def test_who_would_be_let_in_soon_waits_on() -> None:
-    turns = ArrivalTurns(lambda _: None, waiting_s=0.0)
+    told: list[float] = []
+    turns = ArrivalTurns(told.append, waiting_s=0.0)
     await let_in(turns, 1)
     is_in = asyncio.Event()
 
@@ -73,6 +74,7 @@ async def test_who_would_be_let_in_soon_waits_on() -> None:
         for _ in range(10):
             await asyncio.sleep(0)
         assert not coming.done()
+        assert told == [0.0, LONGER_S], "it is expected for as long as it waits"
         await having_turn.aclose()
     assert is_in.is_set()
 

@@ -8,6 +8,7 @@ from presence.rules.closing import (
     Closing,
     begun,
     closing_of,
+    finished,
     has_closed_since,
     is_closing,
     order_of,
@@ -48,6 +49,14 @@ def test_those_who_are_put_out_are_counted() -> None:
     assert more.out == 5
     assert with_more(3, None) is None
     assert with_more(3, DONE) is None
+
+
+def test_a_room_is_closed_whoever_has_put_its_members_out() -> None:
+    more = msgspec.structs.replace(CLOSING, out=7)
+    assert finished(CLOSING, more) == msgspec.structs.replace(more, is_done=True)
+    assert finished(CLOSING, DONE) == DONE
+    assert finished(CLOSING, None) is None
+    assert finished(CLOSING, Closing(codec.encode(CloseRoom("2", 60.0, HALL)), NOW, number=6)) is None
 
 
 def facts(value: bytes) -> Facts:
