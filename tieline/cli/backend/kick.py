@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     async def do(backend: Backend) -> None:
         if room:
             changed = await backend.kick_member(room, user, options.for_s or 0)
-            say(changed, f"{user} is out of {room}", f"{user} is not in {room}")
+            say(changed, f"{user} is out of {room}", f"{user} was not there, and is no member of {room}")
         else:
             say(await backend.disconnect_user(user), f"{user} is disconnected", f"{user} is not connected")
 
