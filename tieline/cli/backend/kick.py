@@ -12,7 +12,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the user, the room, and for how long."""
     parser.add_argument("user", metavar="USER", type=identifier, help="the user's id")
     parser.add_argument(
-        "--room", metavar="R", type=identifier, help="put it out of this room alone, and leave it connected"
+        "--room",
+        metavar="R",
+        type=identifier,
+        help="put it out of this room alone, whose member it is no more, and leave it connected",
     )
     parser.add_argument(
         "--for", dest="for_s", metavar="S", type=seconds, help="with --room: keep it out for so many seconds"
