@@ -51,6 +51,14 @@ def test_a_secret_that_is_missing_keeps_the_broker_from_starting(tmp_path: Path)
     assert "TIELINE_PRESENCE_PASSWORD" in checked.stderr
 
 
+def test_what_looks_like_an_option_is_no_directory(tmp_path: Path) -> None:
+    asked = subprocess.run(
+        [DEPLOY / "prepare", "--help"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (asked.returncode, asked.stderr) == (2, "usage: deploy/prepare [DIRECTORY [HOST...]]\n")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.needs("openssl")
 def test_preparing_again_keeps_what_is_there(tmp_path: Path) -> None:
     first = {path: path.read_bytes() for path in files(Prepared(tmp_path))}

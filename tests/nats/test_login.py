@@ -1,6 +1,7 @@
 """Which clients the broker refuses, and which brokers a process refuses."""
 
 import asyncio
+import signal
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -11,7 +12,7 @@ import msgspec
 import pytest
 from nats.errors import Error as NatsError
 
-from tests.support.secured import KINDS, Prepared, SecuredCluster
+from tests.support.secured import DEMANDS_NOTHING, KINDS, NODES, Intruder, Prepared, SecuredCluster
 from tests.support.waiting import PATIENCE_S, until
 from tieline.cli import streams
 from tieline.cli.__main__ import main
@@ -154,7 +155,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> str:
     return "\n".join(f"{record.getMessage()} {vars(record).get('error', '')}" for record in caplog.records)
 
 
-CERTIFIED = ("gateway", "router", "presence", "streams", "observer")
+CERTIFIED = ("gateway", "router", "presence", "webhooks", "api", "streams", "observer", "admin")
 
 
 class Certified(NamedTuple):
@@ -215,6 +216,20 @@ async def test_a_certificate_is_good_for_the_user_it_names(
     else:  # it says no more than that the authority has signed it
         broker = await runtime.connect(certified.cluster.url, "test", login)
         await broker.close()
+
+
+async def test_a_reload_does_not_demand_certificates_that_name_users(tmp_path: Path) -> None:
+    with SecuredCluster.in_namespace(tmp_path, "reloaded") as running:
+        node, config = running.nodes[0], tmp_path / f"{NODES[0]}.conf"
+        config.write_text(config.read_text().replace(DEMANDS_NOTHING, "verify_and_map: true"))
+        node.process.send_signal(signal.SIGHUP)
+        await until(lambda: "config reload not supported for TLSMap" in node.log)
+        async with Intruder.as_user(running, "gateway") as gateway:
+            assert await gateway.told() == []
+        running.restart(0)
+        with pytest.raises((NatsError, OSError)):  # the broker hangs up, or says why first
+            async with Intruder.as_user(running, "gateway"):
+                pass
 
 
 async def test_a_certificate_of_another_authority_is_none(

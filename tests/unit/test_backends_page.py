@@ -18,7 +18,7 @@ from tieline.wire.ids import CallId, UserId
 from tieline.wire.signatures import headers_of
 
 ROOT = Path(__file__).parents[2]
-SECRET = "at-least-thirty-two-characters-of-your-own"
+SECRET = "another-secret-of-thirty-two-characters-or-more"
 
 
 async def test_the_program_takes_each_event_once(

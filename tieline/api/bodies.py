@@ -127,7 +127,8 @@ class Changed(Body, frozen=True, kw_only=True):
     """The change is made, by this request or by the same one before."""
 
     affected: int
-    """How many sessions, members or calls it has changed, or been sent to; 0: there was nothing to change."""
+    """How many sessions or calls it has changed at once, or been sent to; 0: none, for nobody concerned was
+    connected. What it says of members, bans and voices counts all the same."""
     left: int = 0
     """Of a room that is being closed: how many are still in it, and about to be put out. Absent: none."""
 

@@ -9,7 +9,7 @@ from tieline.cli.exits import EXIT_OK, note, refuse
 from tieline.cli.options import number
 from tieline.cli.secret import NO_SECRET, SECRET_FILE_VARIABLE, doubts, find_secret
 from tieline.runtime.settings import SettingsError
-from tieline.tokens import DEFAULT_TTL_S, SECRET_VARIABLE, made_for, make_token
+from tieline.tokens import DEFAULT_TTL_S, MAX_LIFE_VARIABLE, SECRET_VARIABLE, made_for, make_token
 
 LONGEST_TTL_S: Final = 315_000_000.0
 """Ten years, from which on gateways take no token: such an `exp` is one in milliseconds, mostly."""
@@ -61,6 +61,9 @@ def run(options: argparse.Namespace) -> int:
         return refuse("token", "name at least one room: --room R")
     for doubt in doubts(options.secret, secret, os.environ):
         note("token", doubt)
+    wanted = made_for(os.environ)
+    if wanted.life_s(options.ttl) < int(options.ttl):
+        note("token", f"it is good for {wanted.life_s(options.ttl)} s, as {MAX_LIFE_VARIABLE} says")
     try:
         token = make_token(
             secret,
@@ -69,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
             options.ttl,
             voice=not options.no_voice,
             join=options.join,
-            made_for=made_for(os.environ),
+            made_for=wanted,
         )
     except ValueError as problem:
         return refuse("token", str(problem))

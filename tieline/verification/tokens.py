@@ -18,6 +18,9 @@ MOST_KEYS_TRIED: Final = 4
 """Keys that one token is tried with in vain. A set that has more of one algorithm names them, and so do its
 tokens."""
 
+LONGEST_REASON: Final = 100
+"""Characters of what is said of claims that are unusable: a value of the issuer's may be in it."""
+
 MAX_ROOMS: Final = 256
 """That a token may name: each is checked, and goes to presence with every connect."""
 
@@ -235,6 +238,8 @@ class Tokens:
 def _claims_of(payload: bytes) -> Claims:
     try:
         return _claims.decode(payload)
+    except msgspec.ValidationError as error:
+        raise BadToken(f"unusable claims: {str(error)[:LONGEST_REASON]}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadToken("unusable claims") from error
 

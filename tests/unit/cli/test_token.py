@@ -34,6 +34,21 @@ def test_the_command_prints_a_token(
     }
 
 
+@pytest.mark.parametrize(("ttl", "life", "said"), [("120", 60, "it is good for 60 s"), ("60", 60, "")])
+def test_a_shorter_life_than_was_asked_for_is_said(
+    ttl: str, life: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(SECRET_VARIABLE, SECRET)
+    monkeypatch.setenv("TIELINE_TOKEN_MAX_LIFE", "60")
+    assert main(["token", "alice", "--room", "demo", "--ttl", ttl]) == 0
+    printed = capsys.readouterr()
+    claims = claims_of(printed.out.strip())
+    assert isinstance(claims["iat"], int)
+    assert claims["exp"] == claims["iat"] + life
+    assert said in printed.err
+    assert bool(printed.err) is bool(said)
+
+
 def test_the_secret_may_stand_in_an_option(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -444,3 +444,17 @@ def test_a_refusal_names_the_user_of_a_token_of_ours_alone(text: str, user: str)
     with pytest.raises(BadToken) as refused:
         TOKENS.verify(text, NOW)
     assert refused.value.user == user
+
+
+@pytest.mark.parametrize(
+    ("claims", "why"),
+    [
+        ({"sub": "alice"}, "Object missing required field `exp`"),
+        (GOOD | {"exp": "soon"}, "Expected `float`, got `str` - at `$.exp`"),
+        (GOOD | {"rooms": "x" * 200}, f"Invalid enum value '{'x' * 80}"),  # no further
+    ],
+)
+def test_the_claim_that_is_unusable_is_named(claims: object, why: str) -> None:
+    with pytest.raises(BadToken) as refused:
+        TOKENS.verify(token(claims), NOW)
+    assert str(refused.value) == f"unusable claims: {why}"

@@ -26,7 +26,8 @@ def run(options: argparse.Namespace) -> int:
 
     async def do(backend: Backend) -> None:
         changed = await backend.close_room(options.room, options.for_s)
-        left = f", {changed.left} are left, who are being put out: nobody comes in" if changed.left else ""
-        sys.stdout.write(f"{changed.affected} of {options.room} are out{left}\n")
+        left = f", {changed.left} are left, who are being put out: nobody comes in"
+        end = left if changed.left else f": {options.room} has no members"
+        sys.stdout.write(f"{changed.affected} of {options.room} are out{end}\n")
 
     return ask("close", do)

@@ -42,7 +42,7 @@ GONE = {"user": "bob", "status": "offline", "voice": False, "given": True}
             ["kick", "u", "--room", "r", "--for", "5"],
             'POST /v1/rooms/r/members/u/kick {"seconds":5.0}',
             "u is out of r",
-            "u is not in r",
+            "u was not there, and is no member of r",
         ),
         (
             ["ban", "u", "--for", "60"],
@@ -51,7 +51,12 @@ GONE = {"user": "bob", "status": "offline", "voice": False, "given": True}
             "u may not connect for 60 s",
         ),
         (["ban", "u", "--lift"], "DELETE /v1/users/u/ban", "u may connect", "u may connect"),
-        (["close", "r"], 'POST /v1/rooms/r/close {"seconds":0.0}', "1 of r are out", "0 of r are out"),
+        (
+            ["close", "r"],
+            'POST /v1/rooms/r/close {"seconds":0.0}',
+            "1 of r are out: r has no members",
+            "0 of r are out: r has no members",
+        ),
         (
             ["send", "--room", "r", '{"a":1}'],
             'POST /v1/rooms/r/messages {"data":{"a":1}}',
