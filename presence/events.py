@@ -5,6 +5,7 @@ no process is less ready because the stream does not answer.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -82,8 +83,11 @@ class Events:
             await asyncio.sleep(RETRY_S)
 
     async def finish(self) -> None:
-        """Tell what this process has written; what it cannot tell now, another one does."""
-        if self._broker.is_connected:
-            await self.teller.finish(FINISH_S)
-            await side_by_side(*(consumer.finish() for consumer in self.consumers))
-            await self.teller.finish(FINISH_S)
+        """Tell what this process has written, for `FINISH_S` at most; what is left, another process tells."""
+        if not self._broker.is_connected:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FINISH_S):
+                await self.teller.finish(FINISH_S)
+                await side_by_side(*(consumer.finish() for consumer in self.consumers))
+                await self.teller.finish(FINISH_S)
