@@ -1688,14 +1688,13 @@ export class Call extends EventTarget {
       this._keptMs = (answer.keptFor ?? 0) * 1000;
       this._isThere(answer.status !== 'away');
     }
-    const isOther = Boolean(this.#theirs) && callId !== this.#theirs;
-    const isVoid = isOther && this.#ends.has(this.#theirs); // that one is over, ours is not
-    const isAnew = isOther && !isVoid && this.#ends.has(callId); // the other way round: the other has rung anew since
+    const isOther = this.#theirs && callId !== this.#theirs; // one of the two calls is over
+    const isAnew = isOther && this.#ends.has(callId); // ours, and the other has rung anew since
     this._know(isAnew ? this.#theirs : callId);
-    if (isAnew) this.#next(() => this.#ignored && this.#agreeAfterAll());
-    if (!isVoid || this.state === 'ended') return;
-    this.#offer = this.#ignored = null;
-    if (!this.#isOpen) this.hangup(); // we have answered it
+    this.#next(() => {
+      if (isOther && !isAnew) this.#ignored = null; // it is over, though we may not have heard of that yet
+      if (answer && this.#ignored) return this.#agree(this.#ignored, isAnew || this.isPolite);
+    }).catch((error) => this.#fault(error));
   }
 
   /** Whether the server has refused something because this call is over; then it is over here, too. */
@@ -1711,7 +1710,6 @@ export class Call extends EventTarget {
     if (this.pc.signalingState !== 'stable') return; // asked for again when it is
     if (!this.#isOpen && this.#mayNotOffer) return this.#askForOffer();
     await this.pc.setLocalDescription();
-    this.#ignored = null;
     this.#sendOffer();
   }
 
@@ -1756,26 +1754,20 @@ export class Call extends EventTarget {
     this.error = error;
     if (this.#isFinished(error)) return;
     if (!this.#ignored && (this.#isOpen || !this.#mayNot)) return this._end(error.reason, 'server');
-    await this.#agreeAfterAll();
+    if (this.#ignored) await this.#agree(this.#ignored, true);
+    if (this.pc.signalingState === 'have-local-offer') await this.pc.setLocalDescription({ type: 'rollback' });
     emit(this, 'error', error);
   }
 
   /** Whether the server refuses what we offer, as it has said, or as the members of our rooms see. */
   get #mayNotOffer() { return this.#mayNot || !this.#client._mayCall; }
 
-  /** Our offer counts no more. */
-  async #agreeAfterAll() {
-    if (this.pc.signalingState === 'have-local-offer') await this.pc.setLocalDescription({ type: 'rollback' });
-    if (this.#ignored) await this.#agree(this.#ignored);
-  }
-
-  async #agree(offer) {
+  /** Answer an offer, but if it crosses ours only when it `counts`: at first not before the calls of both are known. */
+  async #agree(offer, counts = this.isPolite && (this.#isSettled || !this.#isOpen)) {
     const hasCrossed = this.pc.signalingState !== 'stable';
     const isFirst = this.#isOpen;
-    if (hasCrossed && !this.isPolite) {
-      this.#ignored = offer; // ours counts
-      return;
-    }
+    this.#ignored = hasCrossed && !counts ? offer : null;
+    if (this.#ignored) return;
     this.id = offer.call;
     // Our own is withdrawn. Before there is a call, a fresh connection is surer than a rollback, after which
     // Chromium, when busy, has been seen to gather no candidates.
@@ -1807,6 +1799,7 @@ export class Call extends EventTarget {
       return this.#sendOffer();
     }
     await this.pc.setRemoteDescription({ type: 'answer', sdp: this.#keepRole(answer.sdp, false) });
+    this.#ignored = null;
     await this.#addEarly();
     this.#answered();
   }

@@ -2,7 +2,8 @@
 
 A message names the call that the application means. That is the newest one of which it has read an event, or
 whose offer it has sent itself; what has come and was not read yet may be of a newer call. So an answer or a
-hangup that comes late is about its own call, and the server refuses it if that is over.
+hangup that comes late is about its own call, and the server refuses it if that is over. An answer is about
+the call of the newest offer that was read, also where an offer sent since has begun another one.
 
 A call that rings is over a while after the server would have ended it, if the end has not come. What is done
 then is in `dispatcher`; the server's side is `presence.rules.negotiation`. Pure: times are seconds of a
@@ -40,7 +41,7 @@ _ENDS_RINGING: Final = frozenset(("WEBRTC_ANSWER", "WEBRTC_HANGUP"))
 class _Pair:
     """What is known of the calls with one user."""
 
-    __slots__ = ("count", "floor", "is_awaited", "known", "live", "ringing", "rings_until", "seen")
+    __slots__ = ("count", "floor", "is_awaited", "known", "live", "offered", "ringing", "rings_until", "seen")
 
     def __init__(self) -> None:
         self.seen: OrderedDict[CallId, int] = OrderedDict()
@@ -48,6 +49,8 @@ class _Pair:
         self.count = 0
         self.known = NO_CALL
         """What the application means."""
+        self.offered = NO_CALL
+        """The call of the newest offer that the application has read."""
         self.floor = 0
         """No older call than that of this number is meant any more."""
         self.live = NO_CALL
@@ -94,6 +97,11 @@ class Calls:
         pair = self._pairs.get(user)
         return NO_CALL if pair is None else pair.known
 
+    def answered(self, user: str) -> CallId:
+        """Return the call with a user that an answer is about: that of the offer which it answers."""
+        pair = self._pairs.get(user)
+        return NO_CALL if pair is None else pair.offered or pair.known
+
     def offering(self, user: str) -> None:
         """Take note that an offer is sent that names no call: which one it is of, the ack says."""
         pair = self._pair(user)
@@ -135,6 +143,8 @@ class Calls:
     def read(self, event: SignalEvent) -> None:
         """Take note that the application knows of an event."""
         pair = self._pair(event.sender)
+        if isinstance(event, Offer):
+            pair.offered = event.call
         age = pair.age(event.call)
         if age and age >= max(pair.floor, pair.age(pair.known)):
             pair.known = event.call

@@ -136,7 +136,7 @@ class Client:
         return await self._signal("WEBRTC_OFFER", to, description, of_call)
 
     async def answer(self, to: str, description: object, *, of_call: str | None = None) -> Ack | None:
-        """Accept a user's offer, which is of the call that this names; see `call_with`."""
+        """Accept a user's offer: the newest one that was read, unless `of_call` says of which call."""
         return await self._signal("WEBRTC_ANSWER", to, description, of_call)
 
     async def candidate(self, to: str, candidate: object, *, of_call: str | None = None) -> Ack | None:
@@ -175,7 +175,8 @@ class Client:
         calls, dispatcher = self._dispatcher.calls, self._dispatcher
         call = NO_CALL
         if calls is not None:
-            call = calls.named(to) if of_call is None else CallId(of_call)
+            meant = calls.answered if cmd == "WEBRTC_ANSWER" else calls.named
+            call = meant(to) if of_call is None else CallId(of_call)
         body = messages.signal_data(self.welcome.user_id, to, data, call)
         request = self._request(cmd, body, wants_reply=self._acks)
         if calls is not None and cmd == "WEBRTC_OFFER" and not call:

@@ -76,6 +76,22 @@ def test_what_is_read_late_of_an_older_call_does_not_count(calls: Calls) -> None
     assert calls.named(BOB) == SECOND
 
 
+def test_an_answer_is_of_the_call_of_the_offer_that_was_read(calls: Calls) -> None:
+    assert calls.answered(BOB) == NO_CALL
+    calls.offering(BOB)
+    hear_and_read(calls, offered(FIRST), ended(FIRST))
+    calls.acknowledged(BOB, OFFER, SECOND, 0)
+    assert (calls.answered(BOB), calls.named(BOB)) == (FIRST, SECOND)
+    hear_and_read(calls, offered(SECOND))
+    assert calls.answered(BOB) == SECOND
+
+
+def test_an_answer_to_a_nameless_offer_is_of_the_call_meant(calls: Calls) -> None:
+    hear_and_read(calls, offered(NO_CALL))
+    calls.acknowledged(BOB, OFFER, FIRST, 0)
+    assert calls.answered(BOB) == FIRST
+
+
 def test_an_offer_within_a_call_is_of_that_call_when_acknowledged(calls: Calls) -> None:
     hear_and_read(calls, offered(FIRST))
     calls.acknowledged(BOB, ANSWER, FIRST, 0)

@@ -98,6 +98,16 @@ async def test_an_answer_is_about_the_offer_that_was_read() -> None:
         assert await gateway.acknowledge(ann.hangup("bob"), "call-2") == "call-2"
 
 
+async def test_an_answer_is_about_that_offer_though_one_offers_since() -> None:
+    gateway = NamingGateway()
+    async with ann_at(gateway) as ann:
+        await gateway.says("OFFER", "call-1")
+        assert isinstance(await read(ann), Offer)
+        assert await gateway.acknowledge(ann.call("bob", {}), "call-2") is None
+        assert ann.call_with("bob") == "call-2"
+        assert await gateway.acknowledge(ann.answer("bob", {}), "call-1") == "call-1"
+
+
 async def test_ones_own_offer_names_no_call_and_what_follows_does() -> None:
     gateway = NamingGateway()
     async with ann_at(gateway) as ann:
