@@ -385,8 +385,11 @@ async def test_jetstream_answers_a_gateway_in_its_own_account_alone(
         assert b'"seq"' in await within(answered.get())
         await gateway.client.publish(get, question, reply=aim)
         await gateway.client.publish(mark, FORGED, reply=aim)
-        await gateway.client.publish(get, question, reply=own)
-        assert await within(answered.get()) == FORGED
+        async with asyncio.timeout(PATIENCE_S):
+            answer = b""
+            while answer != FORGED:  # a replica that lags answers with what an earlier test had stored
+                await gateway.client.publish(get, question, reply=own)
+                answer = await answered.get()
         assert await gateway.told() == []  # the broker lets it ask: where to is nothing that it looks at
 
         inbox = f"{NS}.presence.intruder.inbox.1"
