@@ -105,8 +105,8 @@ async def test_they_can_drop_all_that_is_kept_of_webhooks(cluster: SecuredCluste
 
 @pytest.fixture
 def alone(tmp_path: Path) -> Iterator[SecuredCluster]:
-    """A cluster that no other test uses: what it stores is lost."""
-    with SecuredCluster.in_namespace(tmp_path, NAMESPACE) as running:
+    """A cluster that no other test uses, in one partition: what it stores is lost."""
+    with SecuredCluster.in_namespace(tmp_path, NAMESPACE, number=1) as running:
         yield running
 
 

@@ -74,13 +74,15 @@ class SecuredCluster(Cluster):
 
     @classmethod
     @contextmanager
-    def in_namespace(cls, folder: Path, namespace: str, demands: str = "") -> Iterator["SecuredCluster"]:
-        """Run one with permissions for one namespace, in the partitions of this run, while the block runs.
+    def in_namespace(
+        cls, folder: Path, namespace: str, demands: str = "", number: int | None = None
+    ) -> Iterator["SecuredCluster"]:
+        """Run one with permissions for a namespace, in so many partitions or those of this run, in a block.
 
         `demands` is a word of the broker's for what it demands of clients' certificates, if it demands any.
         """
         prepared = Prepared(folder / "prepared")
-        (folder / "accounts.conf").write_text(accounts(namespace, partitions=partitions()))
+        (folder / "accounts.conf").write_text(accounts(namespace, partitions=number or partitions()))
         with hold_ports(3 * len(NODES), HOST) as ports:
             clients, routes, monitors = ports[:3], ports[3:6], ports[6:]
             urls = ", ".join(f"nats://{NAMED}:{port}" for port in routes)
