@@ -79,7 +79,12 @@ class Frame(NamedTuple):
     @property
     def may_grant(self) -> bool:
         """Whether what presence says of it may let routers relay others unasked."""
-        return self.check.cmd in GRANTED
+        return self.check.cmd in GRANTED or bool(self.check.then)
+
+    @property
+    def behind(self) -> tuple[int, ...]:
+        """The candidates that an answer lets pass, which presence is not asked about."""
+        return self.parts[1:] if self.check.cmd == COMMANDS["answer"] else ()
 
     @property
     def is_remembered(self) -> bool:
@@ -186,7 +191,7 @@ class Numbering:
             return Verdict((), refused=repr(reply))
         frames = [
             part if delivery.frame is None else self._by_bytes[delivery.frame]
-            for part, verdict in zip(frame.parts, verdicts, strict=True)
+            for part, verdict in zip(frame.parts, verdicts, strict=not frame.behind)
             if isinstance(verdict, Relay)
             for delivery in verdict.deliveries
         ]
@@ -225,7 +230,7 @@ class Numbering:
 
 
 def _series(alone: tuple[Frame, ...], programs: tuple[tuple[int, ...], ...]) -> list[Frame]:
-    """List what may go together: two or more candidates of one sender that follow each other."""
+    """List what may go together: candidates of one sender that follow each other, or its offer or answer."""
     found = []
     for program in programs:
         for start, end in itertools.combinations(range(len(program) + 1), 2):
@@ -233,7 +238,9 @@ def _series(alone: tuple[Frame, ...], programs: tuple[tuple[int, ...], ...]) -> 
             frames = [alone[part] for part in parts]
             first = frames[0]
             is_one = len({(frame.target, frame.check.call, frame.once_heard) for frame in frames}) == 1
-            if len(parts) < 2 or not is_one or not all(frame.is_candidate for frame in frames):
+            begins = first.check.cmd in (COMMANDS["offer"], COMMANDS["answer"], COMMANDS["candidate"])
+            follow = all(frame.is_candidate for frame in frames[1:])
+            if len(parts) < 2 or not is_one or not begins or not follow:
                 continue
             then = tuple(frame.check.frame for frame in frames[1:])
             name = f"{first.name} and {len(then)} more"

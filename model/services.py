@@ -114,7 +114,9 @@ class Services:
             yield self._publishing(side, index, place)
         if task.is_awaited and (not task.todo or self._acks_early):
             label = f"the sender of {name} gets its ack"
-            yield Move(label, answered(side, task.frame), "answer", task.frame)
+            parts = self._numbering.frames[task.frame].parts
+            told = self._numbering.together[parts[:1]] if task.is_short else task.frame
+            yield Move(label, answered(side, task.frame), "answer", told)
         elif task.is_awaited:
             yield from self._partly(side, task)
 
@@ -169,7 +171,7 @@ class Services:
         """Set the tasks, and note the grants of those that have published all that came with them."""
         waiting, grants = [], set(side.grants)
         for task in tasks:
-            if task.grants and not task.todo:
+            if task.grants and not set(task.todo).difference(self._numbering.frames[task.frame].behind):
                 grants.update(task.grants)
                 task = task._replace(grants=())
             waiting.append(task)
@@ -266,9 +268,15 @@ class Services:
         """Let a verdict reach its router; further questions it asked are strays from now on."""
         task = side.tasks[index]
         verdict = self._numbering.judge(judged_by, task.frame)
-        todo = self._to_publish(side, verdict.frames)
         grants = () if task.is_spoiled and self._spoils else verdict.grants
-        told = task._replace(asks=(), is_judged=True, todo=todo, grants=grants, is_spoiled=False)
+        behind = self._numbering.frames[task.frame].behind
+        held = {held for grant in grants for held in grant.held}
+        passed = tuple(part for part in behind if part not in held) if grants else ()
+        todo = self._to_publish(side, (*verdict.frames, *passed))
+        is_short = bool(behind) and not grants
+        told = task._replace(
+            asks=(), is_judged=True, todo=todo, grants=grants, is_spoiled=False, is_short=is_short
+        )
         after = self._with_grants(side, with_one(side.tasks, index, told))
         return Move(label, with_strays(after, self._going_on(task.frame, others)))
 

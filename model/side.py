@@ -47,6 +47,8 @@ class Task(NamedTuple):
     """Those that came with the verdict."""
     is_spoiled: bool = False
     """A call has ended while presence was asked: what comes with the verdict is not used."""
+    is_short: bool = False
+    """What follows the answer is not let pass: the answer alone is published, and answered."""
 
 
 class Side(NamedTuple):

@@ -65,7 +65,7 @@ class Judging:
         self._looks_at_tokens = looks_at_tokens
 
     async def judge(self, ask: Check) -> Judged:
-        """Have one signal judged, or several candidates: one by one, and answered together."""
+        """Have one signal judged, or a series: one by one, and answered together."""
         asks = series.one_by_one(ask)
         rules, until_ms = [self._rule(one) for one in asks], ask.at + LATE_MS if ask.at else None
         judged = await self._turns.judge(
@@ -79,9 +79,10 @@ class Judging:
             and not first.wants_frame
         ):
             self._refused(ask, first.reason)
-        if len(asks) == 1:
-            return judged[0]._replace(reply=self._signed(judged[0].reply))
-        return Judged(series.answered(self._signed(each.reply) for each in judged))
+        if len(asks) == 1 or (isinstance(first, Refused) and first.wants_frame):
+            return judged[0]._replace(reply=self._signed(first))
+        offered = next((each.offered for each in judged if each.offered is not None), None)
+        return Judged(series.answered(self._signed(each.reply) for each in judged), offered)
 
     def _signed(self, reply: PresenceReply) -> PresenceReply:
         """Say who has judged, so that the pair's next signals come here, too."""

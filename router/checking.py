@@ -20,7 +20,7 @@ from tieline.runtime.requests import NoAnswer, Requests
 from tieline.runtime.unreadable import Unreadable
 from tieline.wire.checks import UNREADABLE
 from tieline.wire.digests import digest
-from tieline.wire.envelope import COMMAND_OF, Candidate
+from tieline.wire.envelope import COMMAND_OF, Candidate, Offer
 from tieline.wire.internal import codec
 from tieline.wire.internal.answers import Refused, SessionGone
 from tieline.wire.internal.directions import OPERATIONS, PresenceReply
@@ -32,6 +32,9 @@ CHECK_PATIENCE_S: Final = 3.0
 this one, is the one that is answered late."""
 
 _CANDIDATE: Final = COMMAND_OF[Candidate]
+
+_JUDGED_WITH: Final = (_CANDIDATE, COMMAND_OF[Offer])
+"""What presence judges together with the candidates that follow it. Those behind an answer it lets pass."""
 
 _log = logging.getLogger(__name__)
 
@@ -65,7 +68,7 @@ class Checking:
             connection=signal.connection,
             carried=carried,
             at=signal.at,
-            then=signal.then if is_candidate else (),
+            then=signal.then if cmd in _JUDGED_WITH else (),
             sends_frame=True,
         )
         began = time.monotonic()

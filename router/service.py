@@ -25,6 +25,7 @@ from tieline.runtime.pool import Pool, PoolSize
 from tieline.runtime.requests import NoAnswer, Requests
 from tieline.runtime.tally import Tally
 from tieline.runtime.unreadable import Unreadable
+from tieline.wire import envelope
 from tieline.wire.checks import UNREADABLE
 from tieline.wire.digests import digest
 from tieline.wire.envelope import COMMAND_OF, Candidate, Info
@@ -49,6 +50,7 @@ WAIT_S: Final = 2.0
 5 s is needed for the verdict."""
 
 _CANDIDATE: Final = COMMAND_OF[Candidate]
+_ANSWER: Final = COMMAND_OF[envelope.Answer]
 _UNREMEMBERED: Final = (_CANDIDATE, COMMAND_OF[Info])
 _HELD: Final = Accepted("held")
 _UNREADABLE: Final = "signals refused: of another version, or none"
@@ -113,7 +115,7 @@ class RouterService:
             if signal is None:
                 continue
             if not is_from(signal.frame, cmd, signal.user, signal.to) or (
-                signal.then and not _are_from(signal, cmd)
+                signal.then and not _is_followed_well(signal)
             ):
                 self._unreadable.note("signal", "its frame says something else", _UNREADABLE)
                 continue
@@ -158,41 +160,56 @@ class RouterService:
 
         Of those that are left nothing is said, and they are asked next.
         """
-        telling = Telling()
         with _guard(_CANDIDATE):
-            for frame in (signal.frame, *signal.then):
-                metrics.LEASED_SIGNALS.inc()
-                if grant.held and digest(frame) in grant.held:
-                    telling.add(_HELD)
-                else:
-                    own = Parcel(signal.to, grant.target_session, frame, grant.call, is_own=True)
-                    telling.add(RELAYED, (own,))
             try:
-                carried = await self._relaying.carry(
-                    telling.parcels, stored=signal.stored, goes_on=lambda: self._grant(signal) is grant
-                )
-                self._answer(signal, _CANDIDATE, telling.after(carried), answer)
+                told = await self._pass_on((signal.frame, *signal.then), signal, grant)
+                self._answer(signal, _CANDIDATE, told, answer)
             except (NoAnswer, NotStored) as error:
                 self._tally.note(logging.WARNING, UNANSWERED, _CANDIDATE, "", error=repr(error))
 
+    async def _pass_on(self, frames: tuple[bytes, ...], signal: Signal, grant: Grant) -> list[RouterReply]:
+        """Relay candidates on a grant; returns what is told of them, as far as that is known."""
+        telling = Telling()
+        for frame in frames:
+            metrics.LEASED_SIGNALS.inc()
+            if grant.held and digest(frame) in grant.held:
+                telling.add(_HELD)
+            else:
+                own = Parcel(signal.to, grant.target_session, frame, grant.call, is_own=True)
+                telling.add(RELAYED, (own,))
+        carried = await self._relaying.carry(
+            telling.parcels, stored=signal.stored, goes_on=lambda: self._grant(signal) is grant
+        )
+        return telling.after(carried)
+
     async def _judge(self, signal: Signal, cmd: str, answer: Answer) -> None:
-        ticket = self._grants.ask(signal.user, signal.to)
-        grant = back = None
         with _guard(cmd):
             try:
-                carried = self._relaying.carried(signal.user, signal.to)
-                verdicts = await self._checking.verdicts(signal, cmd, carried)
-                now = time.monotonic()
-                told, is_all = await self._carry_out(signal, cmd, verdicts, carried)
-                if is_all:
-                    # When all of it is published, or a candidate that the grant lets pass would overtake it.
-                    grant = _granted(signal, verdicts[-1], now)
-                    back = _granted_back(signal, verdicts[-1], now)
+                told = await self._judged(signal, cmd)
+                if signal.then and cmd == _ANSWER and told and isinstance(told[0], Accepted):
+                    grant = self._grant(signal)
+                    if grant is not None:  # else the candidates behind the answer are asked about next
+                        told += await self._pass_on(signal.then, signal, grant)
                 self._answer(signal, cmd, told, answer)
             except (NoAnswer, NotStored) as error:
                 self._tally.note(logging.WARNING, UNANSWERED, cmd, "", cmd=cmd, error=repr(error))
-            finally:
-                self._grants.answered(ticket, grant, back)
+
+    async def _judged(self, signal: Signal, cmd: str) -> list[RouterReply]:
+        """Carry out what presence says; returns what the gateway is told, as far as that is known."""
+        ticket = self._grants.ask(signal.user, signal.to)
+        grant = back = None
+        try:
+            carried = self._relaying.carried(signal.user, signal.to)
+            verdicts = await self._checking.verdicts(signal, cmd, carried)
+            now = time.monotonic()
+            told, is_all = await self._carry_out(signal, cmd, verdicts, carried)
+            if is_all:
+                # When all of it is published, or a candidate that the grant lets pass would overtake it.
+                grant = _granted(signal, verdicts[-1], now)
+                back = _granted_back(signal, verdicts[-1], now)
+            return told
+        finally:
+            self._grants.answered(ticket, grant, back)
 
     def _answer(self, signal: Signal, cmd: str, answers: list[RouterReply], answer: Answer) -> None:
         """Say what became of a signal and of those that follow it, as far as that is known."""
@@ -220,7 +237,7 @@ class RouterService:
                 )
                 telling.add(accepted, parcels_of(verdict, frame))
                 releases += verdict.releases
-            elif isinstance(verdict, Refused) and await self._is_retry(signal.to, frame, cmd):
+            elif isinstance(verdict, Refused) and await self._is_retry(signal, frame, cmd):
                 telling.add(RELAYED)
             else:
                 telling.add(verdict)
@@ -231,13 +248,14 @@ class RouterService:
             relaying.note_releases(signal.user, signal.to, tuple(releases), stored=stored)
         return telling.after(done), is_all
 
-    async def _is_retry(self, to: UserId, frame: bytes, cmd: str) -> bool:
+    async def _is_retry(self, signal: Signal, frame: bytes, cmd: str) -> bool:
         """Whether what is refused was relayed before its call ended: then it is a retry, answered as one.
 
         Presence remembers the signals that change a negotiation; a candidate of an established one, and what
         an end of a call says of itself, changes nothing, and only the mailbox has had it.
         """
-        return cmd in _UNREMEMBERED and await self._relaying.was_stored(to, frame)
+        is_remembered = frame is signal.frame and cmd not in _UNREMEMBERED
+        return not is_remembered and await self._relaying.was_stored(signal.to, frame)
 
 
 def _guard(cmd: str) -> Guard:
@@ -245,8 +263,9 @@ def _guard(cmd: str) -> Guard:
     return bug_guard(_log, "signal unanswered: a bug", cmd=cmd)
 
 
-def _are_from(signal: Signal, cmd: str) -> bool:
-    return all(is_from(frame, cmd, signal.user, signal.to) for frame in signal.then)
+def _is_followed_well(signal: Signal) -> bool:
+    """Whether what follows a signal are candidates of the same user for the same one."""
+    return all(is_from(frame, _CANDIDATE, signal.user, signal.to) for frame in signal.then)
 
 
 def _granted(signal: Signal, verdict: Verdict, now: float) -> Grant | None:

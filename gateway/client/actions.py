@@ -34,7 +34,7 @@ class AskRouter(msgspec.Struct, frozen=True, gc=False):
     cmd: str
     signal: Signal
     then: tuple["AskRouter", ...] = ()
-    """Candidates of the same call for the same user that waited behind it, in their order."""
+    """Candidates of the same call for the same user that came behind it, in their order."""
 
 
 class RoomListing(NamedTuple):

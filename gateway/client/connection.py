@@ -325,6 +325,11 @@ class Connection(asyncio.BufferedProtocol):
         """Close the connection of a client that reads too slowly."""
         self.close(CloseCode.SLOW_CONSUMER)
 
+    @property
+    def has_more(self) -> bool:
+        """Whether what has come is looked at, or is about to be: `Inbound.go_together` follows."""
+        return self._reader is not None and self._reader.is_queued
+
     def pause(self) -> None:
         """Take nothing more until all is answered: enough messages wait."""
         if self._reader is not None:

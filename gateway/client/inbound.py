@@ -1,7 +1,8 @@
 """What one client sends, a message at a time: the next one is acted on when the one before it is answered.
 
 Candidates that wait for their turn behind one another, of one call for one user, are a series: they are asked
-about together, and answered one by one (docs/decisions/0096-candidates-that-wait-go-together.md).
+about together, and answered one by one (docs/decisions/0096-candidates-that-wait-go-together.md). So are
+those that come with an offer or an answer (docs/decisions/0150-candidates-go-with-their-offer.md).
 """
 
 import logging
@@ -20,7 +21,7 @@ from tieline import metrics
 from tieline.runtime.compiling import mypyc_attr
 from tieline.runtime.guard import Guard
 from tieline.wire.codes import CloseCode
-from tieline.wire.envelope import COMMAND_OF, Candidate
+from tieline.wire.envelope import COMMAND_OF, Answer, Candidate, Offer
 from tieline.wire.internal.directions import PresenceReply, RouterReply
 from tieline.wire.internal.signals import Accepted, Answers
 
@@ -28,7 +29,7 @@ MAX_UNREAD: Final = 32
 """Messages of one client that may wait before its socket is not read any further."""
 
 MAX_TOGETHER: Final = 16
-"""Candidates of a series: more than a browser gathers for one call, and some 0.2 ms of reading."""
+"""Messages of a series: more than a browser gathers for one call, and some 0.2 ms of reading."""
 
 MAX_TOGETHER_BYTES: Final = 8 * 1024
 """The same in bytes: what is looked at as it arrives, and what presence keeps in one record."""
@@ -36,10 +37,11 @@ MAX_TOGETHER_BYTES: Final = 8 * 1024
 MAX_UNREAD_BYTES: Final = 32 * 1024
 """The same in bytes. With the longest message on top of it, and what one read brings, some 128 KiB."""
 
-_CANDIDATE: Final = COMMAND_OF[Candidate]
+_BEGINS_SERIES: Final = tuple(COMMAND_OF[each] for each in (Offer, Answer, Candidate))
+"""What candidates may follow in the same question."""
 
-_SAYS_CANDIDATE: Final = b'"%b"' % _CANDIDATE.encode()
-"""In a frame that is most likely one: it is not read only to know how much there is to be read."""
+_SAYS_SO: Final = tuple(b'"%b"' % cmd.encode() for cmd in _BEGINS_SERIES)
+"""In a frame that is most likely such a one: it is not read only to know how much there is to be read."""
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +55,11 @@ class Client(Protocol):
 
     def close(self, code: CloseCode) -> None:
         """Close the connection; nothing once it is closing."""
+        ...
+
+    @property
+    def has_more(self) -> bool:
+        """Whether what has come is looked at, or is about to be; `go_together` is called behind that."""
         ...
 
     def pause(self) -> None:
@@ -81,6 +88,7 @@ class Inbound:
     __slots__ = (
         "_asked_at",
         "_client",
+        "_first",
         "_held",
         "_host",
         "_now",
@@ -110,6 +118,8 @@ class Inbound:
         self._ping = ping
         self._held = held
         self._asked_at = 0.0
+        self._first: AskRouter | None = None
+        """What is asked when all that has come is looked at: candidates may have come with it."""
         self._unread = Unread()
         self._unread_bytes = 0
         self.is_busy = False
@@ -170,8 +180,12 @@ class Inbound:
         match action:
             case AskRouter():
                 self.is_busy = True
-                if self._unread and action.cmd == _CANDIDATE:
-                    action = self._with_those_behind(action)
+                if action.cmd in _BEGINS_SERIES:
+                    if self._client.has_more:
+                        self._first = action
+                        return
+                    if self._unread:
+                        action = self._with_those_behind(action)
                 self._host.ask_router(self._session, action, self._router_answered)
             case Say():
                 self._finish(action, len(frame), "")
@@ -182,8 +196,14 @@ class Inbound:
                 self.is_busy = True
                 self._host.ask_keys(action, self._keys_answered)
 
+    def go_together(self) -> None:
+        """Ask about what waits for candidates that may have come with it, if anything does."""
+        first, self._first = self._first, None
+        if first is not None:
+            self._host.ask_router(self._session, self._with_those_behind(first), self._router_answered)
+
     def _with_those_behind(self, ask: AskRouter) -> AskRouter:
-        """Have the candidates that wait behind this one go together with it."""
+        """Have the candidates that wait behind a message go together with it."""
         then: list[AskRouter] = []
         room = MAX_TOGETHER_BYTES - len(ask.signal.frame)
         while self._unread and len(then) < MAX_TOGETHER - 1:
@@ -292,7 +312,7 @@ class Inbound:
 
     def _is_next_short(self, frame: bytes) -> bool:
         """Whether the next message, or all that it begins if it begins a series, is soon acted on."""
-        is_one = len(self._unread) <= AT_ONCE_FRAMES or _SAYS_CANDIDATE not in frame
+        is_one = len(self._unread) <= AT_ONCE_FRAMES or not any(says in frame for says in _SAYS_SO)
         return is_one and len(frame) <= AT_ONCE_BYTES
 
     def _finish(self, say: Say, size: int, to: str) -> None:

@@ -91,6 +91,10 @@ class Unread(Protocol):
         """Act on it."""
         ...
 
+    def go_together(self) -> None:
+        """Ask about what waits for those that may go with it: nothing more is looked at now."""
+        ...
+
 
 class Reader:
     """The bytes of one client, from WELCOME to the end. `now` is for measuring, in seconds."""
@@ -151,6 +155,11 @@ class Reader:
         self._is_direct = False
 
     @property
+    def is_queued(self) -> bool:
+        """Whether something is looked at, or is about to be; behind it those who wait `go_together`."""
+        return self._is_queued
+
+    @property
     def is_reading(self) -> bool:
         """Whether what the client sends is looked at as it arrives: else its pong may be among what waits."""
         return not self._is_paused and not self._is_queued and not self._allowance.is_waiting
@@ -180,7 +189,9 @@ class Reader:
         is_long = self._arrived() + len(self._rest) > AT_ONCE_BYTES
         if self._settle() if is_long else self._look(AT_ONCE_FRAMES, AT_ONCE_BYTES):
             self._turns.join(self)
-        elif len(self._rest) >= size and self._trickle.note(size, self._set_reading):
+            return
+        self._unread.go_together()
+        if len(self._rest) >= size and self._trickle.note(size, self._set_reading):
             self._set_reading()
 
     def take_turn(self) -> bool:
@@ -189,7 +200,9 @@ class Reader:
         A bug that a frame meets cuts its client, as it would where frames arrive: the others have their turn.
         """
         with bug_guard(_log, "client cut: a bug", self._transport.abort):
-            return self._look(TURN_FRAMES, TURN_BYTES)
+            has_more = self._look(TURN_FRAMES, TURN_BYTES)
+            self._unread.go_together()
+            return has_more
         return False
 
     def hold(self) -> None:
@@ -260,6 +273,7 @@ class Reader:
         except Exception:
             self._is_looking = self._is_queued = False
             self.stop()
+            self._unread.go_together()
             raise
         self._is_looking = False
         if self._is_stopped:

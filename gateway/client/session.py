@@ -51,6 +51,8 @@ from tieline.wire.internal.signals import Accepted, Signal
 from tieline.wire.replies import CallFate, RoomOnly, Roster, RosterPage, StatusSet, TokenRefreshed
 from tieline.wire.resume_tokens import asked_of, secret_hash
 
+_CANDIDATE: Final = envelope.COMMAND_OF[envelope.Candidate]
+
 UNKNOWN: Final = "unknown"
 """What an unreadable or unknown command is called in the metrics: clients must not invent labels."""
 
@@ -194,7 +196,7 @@ class Session:
                 return self._about_room(message)
 
     def follows(self, ask: AskRouter, frame: bytes) -> AskRouter | None:
-        """Decide about the next frame now, if it goes together with the candidate that is asked about.
+        """Decide about the next frame now, if it is a candidate that goes together with what is asked about.
 
         None: it is decided when that one is answered. Nothing of a heavy user goes together.
         """
@@ -208,7 +210,7 @@ class Session:
         if (body.sender, body.to, call) != (signal.user, signal.to, signal.call):
             return None
         self._ahead = None
-        return self._carried(message, ask.cmd, frame, signal.call)
+        return self._carried(message, _CANDIDATE, frame, signal.call)
 
     def _decoded(self, frame: bytes) -> ClientMessage | Malformed:
         """Decode a frame, unless it was looked at already."""

@@ -3,7 +3,8 @@
 Each is judged by its own rule, on what those before it have made of the negotiation, and on the same users;
 what the last of them leaves is stored by one compare-and-set. Refusals among them are confirmed by the leader
 together, and before that. What brings about more than such a write is judged by itself: the end of an older
-session's call; a second timer, or a second frame that lies apart. There the change ends, and whoever asked
+session's call; a second timer, or a second frame that lies apart. So is an offer that comes again with its
+frame: what follows it comes again, too. There the change ends, and whoever asked
 judges the rest in the next one (`presence.turns`).
 """
 
@@ -14,6 +15,7 @@ from presence.rules.effects import Said
 from presence.rules.negotiated import Negotiation
 from presence.rules.user import User
 from tieline.wire.ids import UserId
+from tieline.wire.internal.answers import Refused
 
 
 def gathered(rules: Sequence[Rule[Negotiation]]) -> Rule[Negotiation]:
@@ -37,7 +39,8 @@ def gathered(rules: Sequence[Rule[Negotiation]]) -> Rule[Negotiation]:
 
 
 def _may_share(step: Change[Negotiation]) -> bool:
-    return step.then is None and not step.effects
+    is_asked_again = isinstance(step.reply, Refused) and step.reply.wants_frame
+    return step.then is None and not step.effects and not is_asked_again
 
 
 class _Together:

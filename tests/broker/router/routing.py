@@ -24,7 +24,7 @@ SESSION, TARGET = SessionId("s"), SessionId("t")
 
 ANSWERS = "t.gateway.g.reply.1"
 
-OFFER, CANDIDATE = "WEBRTC_OFFER", "WEBRTC_ICE_CANDIDATE"
+OFFER, ANSWER, CANDIDATE = "WEBRTC_OFFER", "WEBRTC_ANSWER", "WEBRTC_ICE_CANDIDATE"
 
 
 class Routing:
@@ -62,7 +62,7 @@ class Routing:
 
 def written(cmd: str, signal: Signal) -> Signal:
     """Put the frames of a signal, and of those that follow it, in the place of their names."""
-    then = tuple(said(cmd, msgspec.structs.replace(signal, frame=name)) for name in signal.then)
+    then = tuple(said(CANDIDATE, msgspec.structs.replace(signal, frame=name)) for name in signal.then)
     return msgspec.structs.replace(signal, frame=said(cmd, signal), then=then)
 
 

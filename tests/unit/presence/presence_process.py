@@ -308,10 +308,10 @@ class PresenceProcess:
         held = body if cmd == "ICE_CANDIDATE" else b""
         return Check(UserId(user), await self._session(user), UserId(to), f"WEBRTC_{cmd}", digest(body), held)
 
-    async def series(self, user: str, to: str, *frames: str) -> PresenceReply:
-        """Let a user send candidates that go together."""
+    async def series(self, user: str, to: str, *frames: str, cmd: str = "ICE_CANDIDATE") -> PresenceReply:
+        """Let a user send candidates that go together; `cmd` is that of the first frame."""
         first, *then = frames
-        check = await self.check(user, to, "ICE_CANDIDATE", first)
+        check = await self.check(user, to, cmd, first)
         return await self.ask(msgspec.structs.replace(check, then=tuple(frame.encode() for frame in then)))
 
     async def leave_an_entry_behind(self, user: str, room: str) -> None:

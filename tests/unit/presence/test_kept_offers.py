@@ -7,7 +7,7 @@ import pytest
 
 from presence.rules import waking
 from presence.rules.change import Await, Change, Facts
-from presence.rules.negotiated import Negotiation
+from presence.rules.negotiated import NOTHING, Negotiation
 from presence.rules.signals import KEPT_APART_S
 from presence.rules.waking import MOST_AWAITED, MOST_CALLERS
 from presence.store import StoreUnavailable
@@ -36,7 +36,7 @@ from tieline.wire.ids import UserId
 from tieline.wire.internal.answers import Refused
 from tieline.wire.internal.backend import Ban, CloseRoom, EndCall, RemoveMember, SetVoice
 from tieline.wire.internal.directions import BackendOrder
-from tieline.wire.internal.signals import Relay
+from tieline.wire.internal.signals import Relay, Verdicts
 from tieline.wire.subjects import Keys
 
 
@@ -65,6 +65,20 @@ async def test_its_candidates_are_held_and_released_by_the_answer() -> None:
         assert (reply.ack, reply.deliveries) == ("held", ())
     await comes(process)
     assert sent_to(process, "bob") == ["offer"]
+    answer = await process.signal("bob", "alice", "ANSWER", "answer")
+    assert delivered(answer) == ["alice-s1: own", "bob-s1: c1", "bob-s1: c2"]
+
+
+async def test_candidates_that_come_with_it_are_held_behind_it() -> None:
+    process = await with_alice()
+    check = await process.check("alice", "bob", "OFFER", "offer")
+    check = msgspec.structs.replace(check, sends_frame=True, then=(b"c1", b"c2"))
+    assert await process.ask(check) == Refused("TARGET_OFFLINE", wants_frame=True)
+    assert (await process.pair("alice", "bob")) == NOTHING
+    reply = await process.ask(msgspec.structs.replace(check, frame=b"offer"))
+    assert isinstance(reply, Verdicts)
+    assert [each.ack for each in reply.verdicts if isinstance(each, Relay)] == ["held"] * 3
+    await comes(process)
     answer = await process.signal("bob", "alice", "ANSWER", "answer")
     assert delivered(answer) == ["alice-s1: own", "bob-s1: c1", "bob-s1: c2"]
 

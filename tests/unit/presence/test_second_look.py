@@ -13,7 +13,7 @@ from tests.unit.presence.requests import opening
 from tieline.runtime.requests import NoAnswer
 from tieline.wire.digests import digest, name_of
 from tieline.wire.ids import UserId
-from tieline.wire.internal.signals import Relay
+from tieline.wire.internal.signals import Relay, Verdicts
 from tieline.wire.subjects import Keys
 
 ALICE, BOB = UserId("alice"), UserId("bob")
@@ -72,6 +72,14 @@ async def test_an_offer_that_crosses_the_end_of_a_session_ends_once(gone: str, t
     assert isinstance(reply, Relay)
     assert [each.user for each in reply.deliveries] == ["bob"]
     assert process.heard_by(told).count(f"hangup of {gone}: disconnected") == 1
+    assert process.mail.asked == [name_of(BOB, digest(b"offer"))]
+    assert not (await process.pair("alice", "bob")).is_active
+
+
+async def test_an_offer_with_candidates_that_crosses_an_end_ends_too() -> None:
+    process, _ = await crossing("bob")
+    assert isinstance(await process.series("alice", "bob", "offer", "c1", cmd="OFFER"), Verdicts)
+    assert process.heard_by("alice").count("hangup of bob: disconnected") == 1
     assert process.mail.asked == [name_of(BOB, digest(b"offer"))]
     assert not (await process.pair("alice", "bob")).is_active
 

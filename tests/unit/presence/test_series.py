@@ -41,6 +41,29 @@ async def test_candidates_that_go_together_cost_what_one_costs() -> None:
     assert [held.frame for held in (await process.pair("alice", "bob")).held] == [b"c0", b"c1", b"c2", b"c3"]
 
 
+async def test_an_offer_and_its_candidates_cost_what_the_offer_costs() -> None:
+    process = await called()
+    await process.open(opening("carol", "hall"))
+    counting = CountingStore(process.store)
+
+    alone = await counting.count(process.over(counting).signal("alice", "carol", "OFFER", "offer"))
+    together = await counting.count(
+        process.over(counting).series("bob", "carol", "offer", "c1", "c2", cmd="OFFER")
+    )
+
+    assert alone == together
+    assert [held.frame for held in (await process.pair("bob", "carol")).held] == [b"c1", b"c2"]
+
+
+async def test_what_follows_an_answer_is_not_judged() -> None:
+    process = await called()
+
+    reply = await process.series("bob", "alice", "answer", "c1", cmd="ANSWER")
+
+    assert isinstance(reply, Relay)
+    assert reply.grant_seconds > 0
+
+
 async def test_a_refusal_among_others_is_confirmed_by_the_leader() -> None:
     first = await called()
     frames = [f"held {number}" for number in range(MAX_HELD - 1)]

@@ -1,8 +1,9 @@
 """What is said of one signal on its way: a gateway to a router, the router to presence, and their answers.
 
-Candidates that wait for their turn on one connection go together: the first of them is a signal, and has the
-others in `then`. An older process overlooks those, and answers the first alone; the others are asked next. So
-a series is understood by everybody, and only who is asked for several answers so (`Answers`, `Verdicts`).
+Candidates that wait for their turn on one connection go together: the first of them, or the offer or answer
+that they came with, is a signal, and has the others in `then`. An older process overlooks those, and answers
+the first alone; the others are asked next. So a series is understood by everybody, and only who is asked for
+several answers so (`Answers`, `Verdicts`).
 """
 
 from typing import Final, Literal
@@ -31,7 +32,7 @@ class Signal(Message, frozen=True, array_like=True, tag=True, gc=False):
     at: int = 0
     """When it came to its gateway, in Unix milliseconds by the broker's clock; 0: it does not say."""
     then: tuple[bytes, ...] = ()
-    """Frames that follow it in this order, of the same connection, command, target and call."""
+    """Candidates that follow it in this order, of the same connection, target and call."""
 
 
 class Accepted(Message, frozen=True, array_like=True, tag=True, gc=False):
@@ -79,7 +80,7 @@ class Check(Message, frozen=True, array_like=True, tag=True, gc=False):
     at: int = 0
     """See `Signal`: when nobody waits for the verdict any more, it changes nothing."""
     then: tuple[bytes, ...] = ()
-    """See `Signal`: candidates that are judged after this one, in the same change."""
+    """See `Signal`: candidates that are judged after this one, or after this offer, in the same change."""
     sends_frame: bool = False
     """The router asks again with the frame of an offer, if it is told to; an older one does not."""
 

@@ -1,9 +1,10 @@
-"""Candidates that wait behind one another: asked about together, answered one by one."""
+"""Candidates that wait or come together: asked about together, answered one by one."""
 
 import pytest
 
 from gateway.client.actions import AskRouter
 from gateway.client.inbound import MAX_TOGETHER, MAX_TOGETHER_BYTES
+from gateway.client.reader import AT_ONCE_FRAMES, TURN_FRAMES
 from gateway.limits.rates import Rates
 from tests.unit.gateway.client.harness import Harness, candidates, connected, ping, session, signal
 from tieline.wire.internal.answers import Refused, SessionGone
@@ -11,6 +12,7 @@ from tieline.wire.internal.signals import Accepted, Answers
 
 RELAYED, HELD = Accepted("relayed"), Accepted("held")
 INTERNAL = Refused("INTERNAL")
+OFFER = "WEBRTC_OFFER"
 
 
 def under_way(harness: Harness) -> list[str]:
@@ -23,11 +25,19 @@ def under_way(harness: Harness) -> list[str]:
 def waiting(*frames: bytes, acks: bool = True) -> Harness:
     """Let messages wait for the answer to an offer, which comes."""
     harness = connected(session(acks=acks))
-    harness.send(signal("offer", "WEBRTC_OFFER"), *frames)
+    harness.send(signal("offer", "WEBRTC_OFFER"))
+    harness.send(*frames)
     assert under_way(harness) == ["offer"]
     harness.answer()
     assert harness.names() == (["offer"] if acks else [])
     return harness
+
+
+def hand_over(harness: Harness, *frames: bytes) -> None:
+    """Let messages arrive in one read, and the loop not go on."""
+    for frame in frames:
+        harness.client.send_text(frame)
+    harness.hand_over(b"".join(harness.client.data_to_send()))
 
 
 def reasons(harness: Harness) -> list[tuple[str, str]]:
@@ -38,11 +48,108 @@ def reasons(harness: Harness) -> list[tuple[str, str]]:
 def test_a_candidate_that_comes_alone_goes_alone() -> None:
     harness = connected()
 
-    harness.send(*candidates(3))
+    for frame in candidates(3):
+        harness.send(frame)
 
     assert under_way(harness) == ["c-0"]
     harness.answer()
     assert under_way(harness) == ["c-1", "c-2"]
+
+
+@pytest.mark.parametrize("cmd", ["WEBRTC_OFFER", "WEBRTC_ANSWER", "WEBRTC_ICE_CANDIDATE"])
+def test_candidates_go_with_what_they_come_with(cmd: str) -> None:
+    harness = connected(session(acks=True))
+
+    harness.send(signal("first", cmd), *candidates(3))
+
+    assert under_way(harness) == ["first", "c-0", "c-1", "c-2"]
+    (ask,) = harness.host.under_way
+    assert isinstance(ask, AskRouter)
+    assert [each.cmd for each in (ask, *ask.then)] == [cmd, *["WEBRTC_ICE_CANDIDATE"] * 3]
+    harness.answer(Answers((RELAYED, HELD, HELD, Refused("TOO_MANY_CANDIDATES"))))
+    assert reasons(harness) == [
+        ("first", "relayed"),
+        ("c-0", "held"),
+        ("c-1", "held"),
+        ("c-2", "TOO_MANY_CANDIDATES"),
+    ]
+    assert harness.host.under_way == []
+
+
+@pytest.mark.parametrize("cmd", ["WEBRTC_HANGUP", "WEBRTC_INFO"])
+def test_no_candidates_go_with_anything_else(cmd: str) -> None:
+    harness = connected()
+
+    harness.send(signal("first", cmd), *candidates(2))
+
+    assert under_way(harness) == ["first"]
+    harness.answer()
+    assert under_way(harness) == ["c-0", "c-1"]
+
+
+def test_what_is_looked_at_in_turns_goes_together_too() -> None:
+    harness = connected()
+
+    hand_over(harness, signal("offer", OFFER), *candidates(10))
+
+    assert harness.host.under_way == []
+    harness.clock.iterate()
+    assert under_way(harness) == ["offer", *(f"c-{number}" for number in range(10))]
+
+
+def test_an_offer_waits_for_no_more_than_one_turn() -> None:
+    harness = connected()
+
+    offer, many = signal("offer", OFFER), [signal("elsewhere", to="carol")] * (AT_ONCE_FRAMES + TURN_FRAMES)
+    hand_over(harness, offer, *many)
+    harness.clock.iterate()
+
+    assert under_way(harness) == ["offer"]
+
+
+def test_what_comes_with_an_offer_and_waits_goes_with_the_next() -> None:
+    harness = connected()
+    harness.send(signal("hangup", "WEBRTC_HANGUP"))
+    harness.send(signal("offer", OFFER), *candidates(3))
+
+    harness.answer()
+
+    assert under_way(harness) == ["offer", "c-0", "c-1", "c-2"]
+
+
+def test_what_has_no_answer_behind_an_offer_is_asked_about_again() -> None:
+    harness = connected(session(acks=True))
+    harness.send(signal("offer", OFFER), *candidates(2))
+
+    harness.answer()
+
+    assert reasons(harness) == [("offer", "relayed")]
+    assert under_way(harness) == ["c-0", "c-1"]
+    (ask,) = harness.host.under_way
+    assert isinstance(ask, AskRouter)
+    assert ask.cmd == "WEBRTC_ICE_CANDIDATE"
+
+
+def test_candidates_behind_an_offer_that_failed_fail_too() -> None:
+    harness = connected(session(acks=True))
+    harness.send(signal("offer", OFFER), *candidates(2))
+
+    harness.answer(None)
+
+    assert reasons(harness) == [("offer", "INTERNAL"), ("c-0", "INTERNAL"), ("c-1", "INTERNAL")]
+    assert harness.host.under_way == []
+
+
+def test_an_offer_of_a_client_that_closes_behind_it_is_asked_about() -> None:
+    harness = connected()
+
+    harness.client.send_text(signal("offer", OFFER))
+    harness.say_goodbye()
+
+    assert under_way(harness) == ["offer"]
+    assert harness.gone_with == []
+    harness.answer()
+    assert harness.gone_with == [1000]
 
 
 def test_candidates_that_wait_are_answered_one_by_one() -> None:
@@ -101,7 +208,8 @@ def test_candidates_for_another_user_go_by_themselves() -> None:
 def test_a_heavy_users_candidates_go_one_by_one() -> None:
     user = session(rates=Rates())
     harness = connected(user)
-    harness.send(signal("offer", "WEBRTC_OFFER"), *candidates(2))
+    harness.send(signal("offer", OFFER))
+    harness.send(*candidates(2))
     user.budget.charge(50, harness.clock.time())
 
     harness.answer()
@@ -160,7 +268,7 @@ def test_what_follows_one_that_failed_fails_too(reply: Answers | None, told: lis
     assert len(harness.pings) == 1
     harness.send(signal("too soon"), *frames[len(told) :])
     assert reasons(harness) == [("too soon", "INTERNAL")]
-    assert under_way(harness) == failed[:1]
+    assert under_way(harness) == failed
     harness.answer()
     assert under_way(harness) == failed[1:]
 

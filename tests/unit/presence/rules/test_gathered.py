@@ -135,7 +135,8 @@ def test_a_second_frame_lies_apart_by_itself() -> None:
 def test_what_must_be_prepared_or_decided_again_is_judged_by_itself() -> None:
     prepare = Prepare(SessionId("s"))
     again: Change[Negotiation] = Change(Done(), then=rule(ALICE, "OFFER", "o"))
-    for step in (prepare, again):
+    with_its_frame: Change[Negotiation] = Change(Refused("TARGET_OFFLINE", wants_frame=True))
+    for step in (prepare, again, with_its_frame):
         assert (
             gathered([lambda *_, step=step: step, rule(ALICE, "OFFER", "o")])(NOTHING, IN_HALL, FACTS) is step
         )

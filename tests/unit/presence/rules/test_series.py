@@ -42,7 +42,8 @@ def series(*frames: str, cmd: str = CANDIDATE, sender: UserId = ALICE) -> Check:
     """What a router asks about these frames."""
     first, *then = (frame.encode() for frame in frames)
     to = BOB if sender == ALICE else ALICE
-    return Check(sender, SESSIONS[sender], to, cmd, named(frames[0]), first, then=tuple(then))
+    frame = first if cmd == CANDIDATE else b""
+    return Check(sender, SESSIONS[sender], to, cmd, named(frames[0]), frame, then=tuple(then))
 
 
 def judged(
@@ -79,7 +80,7 @@ def test_a_signal_that_came_alone_is_judged_as_it_is() -> None:
     assert one_by_one(ask) == [ask]
 
 
-@pytest.mark.parametrize("cmd", ["WEBRTC_OFFER", "WEBRTC_ANSWER", "WEBRTC_HANGUP"])
+@pytest.mark.parametrize("cmd", ["WEBRTC_ANSWER", "WEBRTC_HANGUP"])
 def test_what_follows_another_message_is_not_judged_with_it(cmd: str) -> None:
     assert len(one_by_one(series("frame", "c1", cmd=cmd))) == 1
 
@@ -129,6 +130,45 @@ def test_what_precedes_a_series_is_delivered_once() -> None:
         assert isinstance(verdict, Relay)
         assert [each.frame for each in verdict.deliveries] == [None]
         assert verdict.releases == ()
+
+
+def test_candidates_are_judged_with_their_offer() -> None:
+    ask = series("offer", "c1", "c2", cmd="WEBRTC_OFFER")
+
+    step = judged(ask, NOTHING)
+
+    relayed, *held = verdicts(step)
+    assert isinstance(relayed, Relay)
+    assert relayed.deliveries == (Delivery(BOB, SESSIONS[BOB], None),)
+    assert [verdict.ack for verdict in held if isinstance(verdict, Relay)] == ["held", "held"]
+    assert step.record is not None
+    assert [held.frame for held in step.record.held] == [b"c1", b"c2"]
+    assert step.timer is not None
+    assert step.look_again is not None
+    assert isinstance(step.reply, Gathered)
+    assert step.reply.looks == 0
+
+
+def test_candidates_of_an_offer_in_a_call_pass_behind_it() -> None:
+    step = judged(series("offer", "c1", cmd="WEBRTC_OFFER"), established())
+
+    offer, candidate = verdicts(step)
+    assert isinstance(offer, Relay)
+    assert isinstance(candidate, Relay)
+    assert (offer.ack, candidate.ack) == ("relayed", "relayed")
+    assert candidate.deliveries == (Delivery(BOB, SESSIONS[BOB], None),)
+    assert candidate.grant_seconds == GRANT_S
+
+
+def test_candidates_of_an_offer_that_is_refused_are_judged_by_themselves() -> None:
+    mute = msgspec.structs.replace(IN_HALL[ALICE], voice=False)
+
+    offer, candidate = verdicts(
+        judged(series("offer", "c1", cmd="WEBRTC_OFFER"), NOTHING, {**IN_HALL, ALICE: mute})
+    )
+
+    assert offer == Refused(ErrorCode.NO_VOICE_PERMISSION.name)
+    assert candidate == Refused(ErrorCode.NO_MATCHING_OFFER.name)
 
 
 def test_each_candidate_that_is_refused_is_refused_by_itself() -> None:
