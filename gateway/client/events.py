@@ -62,7 +62,7 @@ def put_in(session: Session, room: RoomId) -> bytes:
     return replies.success(name, "MEMBER_JOINED", MemberJoined(room, session.user))
 
 
-def is_overtaken(frame: bytes, session: Session) -> bool:
+def is_overtaken(session: Session, frame: bytes) -> bool:
     """Whether a frame tells a client that it was put into a room, in which it is no more.
 
     Its WELCOME has said so, or that it was put out; told after that, the older event would say otherwise.

@@ -7,7 +7,6 @@ from typing import Final, Protocol
 
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Event
-from websockets.server import ServerProtocol
 
 from gateway.client.fragments import Fragments, NotUtf8
 from gateway.client.frames import CLOSE, opcode_of, wastes_bytes
@@ -15,6 +14,7 @@ from gateway.client.inbound import Inbound
 from gateway.client.keepalive import Timers
 from gateway.client.outbox import Outbox
 from gateway.client.waiting import Held
+from gateway.client.websocket import WebSocket
 from tieline.wire.codes import CloseCode
 from tieline.wire.envelope import MAX_MESSAGE_BYTES
 
@@ -49,7 +49,7 @@ class FrameTaker:
     def __init__(
         self,
         client: Client,
-        protocol: ServerProtocol,
+        protocol: WebSocket,
         outbox: Outbox,
         inbound: Inbound,
         timers: Timers,
@@ -82,6 +82,7 @@ class FrameTaker:
             protocol.current_size = None
             self._drop_fragments()
         protocol.receive_data(frame)
+        protocol.rest()
         self._outbox.flush()
         for event in protocol.events_received():
             self._on_event(event)

@@ -25,6 +25,9 @@ is under way at a time, so they become so many only while the mailbox refuses ea
 _PREFIX: Final = b"read-"
 """Of the payload of our pings: those of `keepalive` are numbers."""
 
+_NONE: Final[dict[UserId, "_Failed"]] = {}
+"""What is interrupted for nearly all clients; never written to."""
+
 
 class _Failed:
     """A message whose outcome its client does not know."""
@@ -44,7 +47,7 @@ class Order:
     __slots__ = ("_failed", "_pings", "_unasked")
 
     def __init__(self) -> None:
-        self._failed: dict[UserId, _Failed] = {}
+        self._failed = _NONE
         self._pings = 0
         self._unasked = False
 
@@ -59,6 +62,8 @@ class Order:
         """
         if to in self._failed:
             return
+        if not self._failed:
+            self._failed = {}
         self._pings += 1
         self._failed[to] = _Failed(digest(frame), self._pings)
         self._unasked = True

@@ -247,7 +247,7 @@ class Feeds:
 
     async def subscribe(self, connection: Connection, session: Session, on_gap: Callable[[], None]) -> Feed:
         """Have what is stored for a session pushed to its connection."""
-        stored_as = self._subjects.user(session.user, session.session)
+        stored_as = self._subjects.mail(session.user, session.session)
         say = connection.say
         if session.places or session.calls:
             say = Telling(say, names_calls=session.calls).say
@@ -258,7 +258,7 @@ class Feeds:
             connection.close_as_slow,
             self.backlogs,
             connection.write,
-            functools.partial(is_overtaken, session=session),
+            functools.partial(is_overtaken, session),
         )
         feed = Feed(
             deliveries,

@@ -23,6 +23,10 @@ _ESCAPE: Final = b"\\u"
 """What a sender may write letters with, also those of a command."""
 
 
+_NONE: Final[dict[str, None]] = {}
+"""The calls that are over for a session that has had none; never written to."""
+
+
 class _Head(msgspec.Struct, frozen=True, gc=False):
     cmd: str = ""
 
@@ -42,10 +46,12 @@ class Over:
     __slots__ = ("_calls",)
 
     def __init__(self) -> None:
-        self._calls: dict[str, None] = {}
+        self._calls = _NONE
 
     def add(self, call: str) -> None:
         """Take note that a call is over."""
+        if not self._calls:
+            self._calls = {}
         self._calls.pop(call, None)
         self._calls[call] = None
         if len(self._calls) > MOST:

@@ -35,26 +35,35 @@ class Peer:
         return max(self.messages, self.size, self.offers)
 
 
+_NOBODY: Final[dict[UserId, Peer]] = {}
+_NO_ANSWERS: Final[dict[UserId, int]] = {}
+"""What is known of those who have sent nothing; never written to."""
+
+
 class Peers:
     """The others to whom one user's messages are counted, the busiest of them at least."""
 
     __slots__ = ("_answers", "_many", "known")
 
     def __init__(self) -> None:
-        self.known: dict[UserId, Peer] = {}
+        self.known = _NOBODY
         """Those of whom something is remembered; `add` the others. It is looked at for every frame."""
         self._many = FEW_PEERS
-        self._answers: dict[UserId, int] = {}
+        self._answers = _NO_ANSWERS
 
     def add(self, to: UserId, now: float) -> Peer:
         """Begin to count what goes to a user who is not known."""
         if len(self.known) >= self._many:
             self._forget_some(now)
+        if not self.known:
+            self.known = {}
         peer = self.known[to] = Peer()
         return peer
 
     def answers_again(self, to: UserId, frame: bytes) -> bool:
         """Whether an answer to another user is the very one that was sent to it before."""
+        if not self._answers:
+            self._answers = {}
         answers, answer = self._answers, hash(frame)
         before = answers.pop(to, None)
         answers[to] = answer

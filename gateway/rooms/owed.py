@@ -10,6 +10,7 @@ from typing import Final
 from tieline.wire.ids import RoomId
 
 _NOTHING: Final[dict[RoomId, int]] = {}
+_NO_LISTS: Final[frozenset[RoomId]] = frozenset()
 """What is owed to nearly all clients."""
 
 
@@ -21,7 +22,7 @@ class Owed:
     def __init__(self) -> None:
         self.rooms = _NOTHING
         """The rooms in which it has no seat yet, and up to where it was told of each before."""
-        self._lists: frozenset[RoomId] = frozenset()
+        self._lists = _NO_LISTS
         """The rooms of which it waits for a list. It does not know what it has been told of them."""
         self.floor: int | None = None
         """How far the client may say that it was told of its rooms; None: nothing is owed."""

@@ -22,7 +22,6 @@ _ALL_PLAIN: Final = re.compile(r"[A-Za-z0-9_-]+")
 _ENCODED: Final = tuple(chr(byte) if byte in _PLAIN else f"={byte:02X}" for byte in range(256))
 
 
-@functools.lru_cache(maxsize=65_536)  # every message names two users, mostly the same as the one before it
 def token(identifier: str) -> str:
     """Encode an id into one subject token.
 
@@ -30,6 +29,13 @@ def token(identifier: str) -> str:
         UnicodeEncodeError: the id holds a lone surrogate (`is_valid_id` refuses those).
         ValueError: the id is empty; an empty token would change the shape of the subject.
     """
+    if identifier.isalnum() and identifier.isascii():  # as the ids of all sessions are: none is remembered
+        return identifier
+    return _token(identifier)
+
+
+@functools.lru_cache(maxsize=65_536)  # every message names two users, mostly the same as the one before it
+def _token(identifier: str) -> str:
     if not identifier:
         raise ValueError("an empty id cannot stand in a subject")
     if _ALL_PLAIN.fullmatch(identifier):  # one string for both, of thousands of sessions
@@ -107,6 +113,10 @@ class Subjects:
     def user(self, user: UserId, session: SessionId) -> str:
         """Frames for one session of a user, byte for byte: to the mailbox, which republishes on `live`."""
         return _user_subject(self._stored[self.place_of(user)], user, session)
+
+    def mail(self, user: UserId, session: SessionId) -> str:
+        """The same, for who asks once in the life of a session: it is not remembered."""
+        return _user_subject.__wrapped__(self._stored[self.place_of(user)], user, session)
 
     def users(self) -> str:
         """Every frame for every user: what the mailbox keeps."""

@@ -29,6 +29,7 @@ BUILDERS: dict[str, tuple[Callable[[str], str], tuple[int, ...]]] = {
     "Subjects.replayed": (SUBJECTS.replayed, (3,)),
     "Subjects.user": (lambda text: SUBJECTS.user(UserId(text), SESSION), (2,)),
     "Subjects.user, the session": (lambda text: SUBJECTS.user(PLAIN, SessionId(text)), (3,)),
+    "Subjects.mail": (lambda text: SUBJECTS.mail(UserId(text), SESSION), (2,)),
     "Subjects.live, the session": (lambda text: SUBJECTS.live(PLAIN, SessionId(text)), (4,)),
     "Keys.session, the session": (lambda text: Keys.session(GatewayId("g"), SessionId(text)), (2,)),
     "Keys.offer_timer, the generation": (lambda text: Keys.offer_timer(PLAIN, PLAIN, text), (4,)),

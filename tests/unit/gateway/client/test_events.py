@@ -58,13 +58,13 @@ def test_who_was_put_into_a_room_is_told_so_while_it_is_there() -> None:
     event = put_in(here, HALL)
     said = json.loads(event)
     assert (said["cmd"], said["data"]) == ("MEMBER_JOINED", {"room": HALL, "userId": "alice"})
-    assert not is_overtaken(event, here)
+    assert not is_overtaken(here, event)
 
     here.rooms[RoomId("cellar")] = 5
     assert json.loads(put_in(here, RoomId("cellar")))["requestId"] != said["requestId"]
 
     here.rooms.clear()
-    assert is_overtaken(event, here)
+    assert is_overtaken(here, event)
 
 
 @pytest.mark.parametrize(
@@ -77,4 +77,4 @@ def test_who_was_put_into_a_room_is_told_so_while_it_is_there() -> None:
     ],
 )
 def test_nothing_else_is_taken_for_that(frame: bytes) -> None:
-    assert not is_overtaken(frame.replace(b"%b", SESSION.encode()), alice())
+    assert not is_overtaken(alice(), frame.replace(b"%b", SESSION.encode()))

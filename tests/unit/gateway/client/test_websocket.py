@@ -7,6 +7,8 @@ import pytest
 from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
+from websockets.protocol import SEND_EOF, State
+from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
 from gateway.client.websocket import WebSocket
@@ -64,6 +66,101 @@ def test_frames_are_read_behind_a_request_that_was_forgotten() -> None:
     (ping,) = protocol.events_received()
     assert isinstance(ping, Frame)
     assert ping.opcode is Opcode.PING
+
+
+def test_a_plain_request_is_answered_in_the_librarys_words() -> None:
+    protocol, request = asked(REQUEST)
+
+    ours, librarys = (each.accept(request) for each in (protocol, ServerProtocol()))
+
+    said, meant = (dict(response.headers.raw_items()) for response in (ours, librarys))
+    assert list(said) == list(meant)
+    assert said | {"Date": ""} == meant | {"Date": ""}
+    assert (ours.status_code, ours.reason_phrase) == (librarys.status_code, librarys.reason_phrase)
+    assert protocol.accept_called
+
+
+def test_a_second_request_is_read_for_frames_and_is_none() -> None:
+    protocol, _ = asked(REQUEST)
+
+    protocol.receive_data(REQUEST)
+
+    assert protocol.events_received() == []
+    assert protocol.close_expected()
+
+
+def opened() -> WebSocket:
+    """A protocol whose request was answered."""
+    protocol, request = asked(REQUEST)
+    protocol.send_response(protocol.accept(request))
+    protocol.data_to_send()
+    return protocol
+
+
+def test_between_two_frames_a_protocol_has_no_parser_of_its_own() -> None:
+    one, other = opened(), opened()
+    assert one.reader is other.reader
+
+    one.receive_data(Frame(Opcode.PING, b"1").serialize(mask=True))
+    assert one.reader is not other.reader
+    one.rest()
+
+    assert one.reader is other.reader
+    assert one.parser is other.parser
+
+
+def test_a_message_goes_on_in_the_fragments_that_come_after_a_rest() -> None:
+    protocol = opened()
+
+    for fragment in (Frame(Opcode.TEXT, b"a", fin=False), Frame(Opcode.CONT, b"b")):
+        protocol.receive_data(fragment.serialize(mask=True))
+        protocol.rest()
+
+    assert [event.data for event in protocol.events_received() if isinstance(event, Frame)] == [b"a", b"b"]
+    assert protocol.current_size is None
+
+
+def test_a_protocol_that_rests_closes_when_the_client_does() -> None:
+    protocol = opened()
+
+    protocol.receive_data(Frame(Opcode.CLOSE, b"\x03\xe8").serialize(mask=True))
+    protocol.rest()
+
+    assert protocol.data_to_send() == [Frame(Opcode.CLOSE, b"\x03\xe8").serialize(mask=False), SEND_EOF]
+    protocol.receive_eof()
+    assert protocol.state is State.CLOSED
+
+
+def test_a_protocol_that_rests_may_close_first() -> None:
+    protocol = opened()
+
+    protocol.send_close(1000)
+    protocol.receive_data(Frame(Opcode.CLOSE, b"\x03\xe8").serialize(mask=True))
+    protocol.rest()
+    protocol.receive_eof()
+
+    assert protocol.state is State.CLOSED
+
+
+def test_a_protocol_that_rests_can_be_failed_and_shares_nothing_then() -> None:
+    protocol, other = opened(), opened()
+
+    protocol.fail(1003)
+    protocol.receive_data(b"whatever comes")
+    protocol.receive_eof()
+
+    assert protocol.state is State.CLOSED
+    assert protocol.reader is not other.reader
+    assert not other.reader.eof
+
+
+def test_a_protocol_that_rests_notes_an_abnormal_end() -> None:
+    protocol, other = opened(), opened()
+
+    protocol.receive_eof()
+
+    assert (protocol.state, protocol.close_code) == (State.CLOSED, 1006)
+    assert not other.reader.eof
 
 
 @pytest.mark.parametrize(
