@@ -108,6 +108,7 @@ class LiveRooms:
         """Those of which every change is being read, or has been."""
         self._arrivals: dict[LiveRoom, list[tuple[int, asyncio.Future[None]]]] = {}
         """Who waits for a room to reach a number."""
+        broker.when_away(self._forget_revisions)
 
     def known(self, name: RoomId) -> LiveRoom | None:
         """Find a room that nothing is missing of."""
@@ -337,6 +338,11 @@ class LiveRooms:
                 barrier = await self._stream.barrier()
                 if self._stream.suspected_losses == losses:
                     await self.catch_up(barrier)
+
+    def _forget_revisions(self) -> None:
+        """Compare nothing that comes with what is known now: a broker may come back with another bucket."""
+        for room in self._rooms.values():
+            room.log.forget_revisions()
 
     def forget_rosters(self) -> None:
         """Ask presence anew who is in each room: what was known of it may be of another time."""

@@ -209,6 +209,19 @@ async def test_a_change_that_is_older_than_what_is_known_is_dropped(scene: Scene
     assert (scene.retold, scene.mailbox.suspected_losses) == ([], losses)
 
 
+async def test_a_bucket_that_counts_anew_is_believed(scene: Scene, pip_nats: NatsServer) -> None:
+    await scene.enters(ALICE)
+    await scene.leaves(ALICE)
+    await scene.enters(ALICE)
+    hall = await scene.rooms.listen(HALL)
+    pip_nats.kill()
+    await until(lambda: not scene.broker.is_connected)
+    pip_nats.start()
+    await until(lambda: scene.broker.is_connected)
+    await scene.tells(ALICE, left(ALICE, 1))  # which makes the stream anew
+    await until(lambda: not hall.is_in(ALICE))
+
+
 async def test_a_change_that_is_stored_late_is_asked_for_once_more(scene: Scene) -> None:
     await scene.enters(ALICE)
     await scene.tells(BOB, left(BOB, 100, ago_s=61))
