@@ -94,7 +94,7 @@ def changes_of(
             case StatusChanged():
                 for room, member in record.rooms.items():
                     change = _change("updated", room, record, revision, member.since)
-                    silent = msgspec.structs.replace(change, is_silent=effect.is_silent)
+                    silent = msgspec.structs.replace(change, is_silent=effect.is_silent, at=effect.at)
                     changes.setdefault(room, silent)  # who has come just now came as it is
             case _:
                 pass
@@ -108,11 +108,19 @@ def _change(
     session, member = record.session, record.rooms.get(room)
     status: Literal["online", "away"] = "away" if session.status == "away" else "online"
     since = at if member is None else member.since
-    return RoomChange(kind, revision, session.id, status, record.voice, since, in_call=session.in_call)
+    return RoomChange(kind, revision, session.id, status, record.voice, since, in_call=session.in_call, at=at)
 
 
 def _departure(effect: MemberWent, record: User, revision: int) -> RoomChange:
     """Say in the room's log that a member is none any more."""
     return RoomChange(
-        "left", revision, effect.session, "online", record.voice, 0, effect.reason, effect.tell_user
+        "left",
+        revision,
+        effect.session,
+        "online",
+        record.voice,
+        0,
+        effect.reason,
+        effect.tell_user,
+        at=effect.at,
     )

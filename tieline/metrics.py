@@ -177,8 +177,8 @@ RELAY_SECONDS = FastHistogram(
 )
 DELIVERIES = FastCounter(
     "tieline_deliveries_total",
-    "Frames for users that reached this gateway, by outcome (sent, duplicate, dropped; late: an offer of a "
-    "call that is over).",
+    "Frames for users that reached this gateway, by outcome (sent, duplicate, dropped; late: what would "
+    "begin, or end once more, a call that is over).",
     ["outcome"],
     registry=REGISTRY,
 )

@@ -253,7 +253,13 @@ class Delivery:
         await self._patiently(lambda: self._save(queue))
 
     async def _bury(self, dead: list[StoredEvent]) -> None:
-        """Keep what died, until somebody looks at it or it is too old; what there is no room for is lost."""
+        """Keep what died, until somebody looks at it or it is too old; what there is no room for is lost.
+
+        A worker that has stood still takes that for the time in which nothing was taken, while another one
+        told the endpoint.
+        """
+        if dead:
+            await self._patiently(self._still_serves)
         for event in dead:
             said = event.sequence, self._clock(), msgspec.Raw(event.body)
             letter = DeadLetter(self.endpoint.id, *said, self.endpoint.made)
@@ -266,6 +272,11 @@ class Delivery:
                 else "event not taken in all its time, and there is no room for more dead letters",
                 extra={"endpoint": self.endpoint.id, "sequence": event.sequence, "subject": event.subject},
             )
+
+    async def _still_serves(self) -> None:
+        """Look whether somebody else serves the endpoint."""
+        if (await self._bucket.read_one(self._key)).revision != self._revision:
+            raise Conflict(self._key)
 
     async def _save(self, queue: Queue) -> None:
         """Write down how far the endpoint has got. A write whose answer was lost is recognized."""

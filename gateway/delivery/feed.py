@@ -144,7 +144,7 @@ class Feed:
         self._over.add(call)
 
     def _is_late(self, frame: bytes) -> bool:
-        """Whether a frame is an offer of a call that is over."""
+        """Whether a frame would begin, or end once more, a call that is over."""
         return isinstance(frame, Mail) and may_matter(frame) and self._over.stops(frame, frame.call)
 
     def _without_late(self, missed: Missed) -> Missed:
@@ -190,7 +190,7 @@ class Feed:
         held, self._held = self._held or [], None
         is_lost = False
         for call in missed.over:
-            self._over.add(call)
+            self._over.add(call, is_told=True)
         missed = self._without_late(missed)
         if self._names_places:
             numbers = zip(missed.fresh, missed.numbers, strict=True)

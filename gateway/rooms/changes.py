@@ -12,15 +12,20 @@ import msgspec
 
 from gateway.client.frames import head_size, payload_size, text_head
 from gateway.client.mail import Place, with_place
-from tieline.wire import replies
+from tieline.wire import jetstream_headers, replies
 from tieline.wire.ids import RoomId, SessionId, UserId
 from tieline.wire.internal import codec
 from tieline.wire.internal.rooms import RoomChange
+from tieline.wire.limits import RETRY_WINDOW_S
 from tieline.wire.replies import Left, Member, MemberJoined, MemberLeft, MemberUpdated, RoomChanged
 
 _BEGIN: Final = b'{"requestId":"'
 _ID: Final = re.compile(r"room-([1-9][0-9]{0,15})-([0-9a-f]{16})(?:-list)?(?:-after-([0-9]{1,16}))?")
 
+
+LATE_MS: Final = int(RETRY_WINDOW_S * 1000)
+"""What is stored so long after it was decided may be told once more, behind what is newer: the stream would
+hardly recognize it (`presence.mailbox.MIN_KEEP_S`). Mostly that takes milliseconds."""
 
 UNNAMED: Final = "0" * 16
 """The nonce of what has none, as a list to which no change has led. No place is believed that names it."""
@@ -38,6 +43,8 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     """The number that it has in that frame."""
     nonce: str
     """What nobody could foresee of it, and stands in the requestId of what tells of it."""
+    is_late: bool = False
+    """It may be older than what is stored before it."""
 
     @property
     def member(self) -> Member:
@@ -90,14 +97,16 @@ class Told(NamedTuple):
         return first < number or (self.whole_to is not None and self.whole_to < number)
 
 
-def read(room: RoomId, user: UserId, number: int, data: bytes, nonce: str) -> Change:
-    """Read an entry of a room's log; `nonce` is the one that is stored with it, empty: none is.
+def read(room: RoomId, user: UserId, number: int, data: bytes, headers: bytes) -> Change:
+    """Read an entry of a room's log, with the headers that the stream gives it.
 
     Raises:
         UNREADABLE: it is of another version, or none.
     """
     entry = codec.decode_room_change(data)
-    change = Change(number, user, entry, b"", number, nonce or UNNAMED)
+    nonce = jetstream_headers.nonce_of(headers) or UNNAMED
+    is_late = 0 < entry.at < jetstream_headers.stored_at(headers) - LATE_MS
+    change = Change(number, user, entry, b"", number, nonce, is_late)
     return change if entry.is_silent else _with_event(room, change)
 
 

@@ -41,6 +41,7 @@ class LiveRoom:
     """One room. Numbers are those of the log."""
 
     __slots__ = (
+        "_doubted",
         "_late",
         "_left_by",
         "_left_up_to_of_others",
@@ -85,6 +86,8 @@ class LiveRoom:
         self._late: dict[UserId, tuple[int, int]] = {}
         """Users whose change a member here was told after what is newer: its number, and at which look."""
         self._looks = 0
+        self._doubted: dict[UserId, int] = {}
+        """Users of whom a change was stored late, with its revision: presence is asked what they are."""
         self._told: dict[tuple[int, int, bool, bool, int | None], tuple[Told | None, frozenset[UserId]]] = {}
 
     @property
@@ -111,7 +114,7 @@ class LiveRoom:
             return False
         if change.number < self.log.number:  # of two nodes that push during an election one may be slower
             return self._take_late([change], now)
-        if not self.log.add(change, now):
+        if not self._is_current(change) or not self.log.add(change, now):
             return False
         if change.number <= self._left_besides(change.user):  # else none older was missed, or a gap is seen
             self.lacking.append(change.user)
@@ -120,6 +123,22 @@ class LiveRoom:
                 seat.note_lacking(change.number)
         self._apply(change)
         return True
+
+    def _is_current(self, change: Change) -> bool:
+        """Whether a change may be believed: it is not known to be older than what is stored before it.
+
+        One that is stored late may be: presence is asked to tell it once more, and what it tells then is
+        believed.
+        """
+        if self.log.is_overtaken(change):
+            return False
+        revision = change.entry.revision
+        is_known = change.number <= self.log.last_of(change.user) or self.log.has(change)
+        if is_known or not change.is_late or self._doubted.get(change.user, revision) < revision:
+            return True
+        self._doubted[change.user] = revision
+        self.lacking.append(change.user)
+        return False
 
     def catch_up(self, changes: Iterable[Change], whole_to: int, now: float) -> bool:
         """Take up what was read, up to a number, then what was pushed; returns whether any of it is news."""
@@ -141,6 +160,7 @@ class LiveRoom:
         found = [
             self._whole(change) if 0 < whole_to < change.number else told_late(self.name, change, before)
             for change in changes
+            if self._is_current(change)
         ]
         missing = self.log.catch_up(found, now, whole_to)
         for change in missing:
@@ -222,6 +242,7 @@ class LiveRoom:
     def look(self, before: float) -> None:
         """Forget what came before a moment, and what was told late some looks ago."""
         self.log.forget(before)
+        self._doubted.clear()
         self._looks += 1
         for user, (_, at) in list(self._late.items()):
             if self._looks - at > LATE_LOOKS:
@@ -237,6 +258,11 @@ class LiveRoom:
         self._told.clear()
         for seat in self.seats.values():
             seat.go_back_to(0)
+
+    def forget_roster(self) -> None:
+        """Know no longer who is there: what was known may be of another time."""
+        self.roster = None
+        self.log.forget_revisions()
 
     def list_members(self, listed: RoomMembers) -> Roster:
         """Know the members from now on, by a list that was read after the room was first listened to."""

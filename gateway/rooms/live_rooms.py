@@ -49,7 +49,7 @@ NUMBER_S: Final = 2.0
 """For a change that is stored to be pushed to this gateway; it takes a millisecond."""
 
 MAX_PASSED_OVER: Final = 1_000
-"""Users of whom the last change that cannot be understood is known. Past it all are forgotten, and what
+"""Users of whom the last change that is not taken up is known. Past it all are forgotten, and what
 follows is taken for a sign that something was lost."""
 
 _log = logging.getLogger(__name__)
@@ -108,6 +108,7 @@ class LiveRooms:
         """Those of which every change is being read, or has been."""
         self._arrivals: dict[LiveRoom, list[tuple[int, asyncio.Future[None]]]] = {}
         """Who waits for a room to reach a number."""
+        broker.when_away(self._forget_revisions)
 
     def known(self, name: RoomId) -> LiveRoom | None:
         """Find a room that nothing is missing of."""
@@ -162,6 +163,7 @@ class LiveRooms:
             changes = await self._reader.last(name, barrier)
             if self._stream.suspected_losses == losses:
                 room.catch_up(changes, barrier.sequence, self._loop.time())
+                self._retell_lacking(room)
                 believed = since if since is not None and since <= barrier.sequence else 0
                 if since is not None and not room.log.has_each_since(believed):
                     with contextlib.suppress(NoAnswer):  # else it is read for those who ask
@@ -215,13 +217,15 @@ class LiveRooms:
             # Older than what was read: the stream counts anew, or a node pushes late that leads no more.
             self._stream.suspect_loss()
         try:
-            change = read(room.name, user, number, message.data, jetstream_headers.nonce_of(message.headers))
+            change = read(room.name, user, number, message.data, message.headers)
         except UNREADABLE as error:
             self._unreadable.note("change", error)
             self._pass_over(room.name, user, number)
             return
         if room.take(change, self._loop.time()):
             self._advanced(room)
+        elif room.is_whole and number > max(room.whole_to, known):
+            self._pass_over(room.name, user, number)
         self._retell_lacking(room)
 
     def _retell_lacking(self, room: LiveRoom) -> None:
@@ -238,7 +242,7 @@ class LiveRooms:
             self._retell(name, users)
 
     def _pass_over(self, room: RoomId, user: UserId, number: int) -> None:
-        """Note that a change has come that cannot be understood: what follows it is no sign of a loss."""
+        """Note that a change has come that is not taken up: what follows it is no sign of a loss."""
         if len(self._passed_over) >= MAX_PASSED_OVER:
             self._passed_over.clear()
         self._passed_over[room, user] = number
@@ -335,10 +339,15 @@ class LiveRooms:
                 if self._stream.suspected_losses == losses:
                     await self.catch_up(barrier)
 
+    def _forget_revisions(self) -> None:
+        """Compare nothing that comes with what is known now: a broker may come back with another bucket."""
+        for room in self._rooms.values():
+            room.log.forget_revisions()
+
     def forget_rosters(self) -> None:
         """Ask presence anew who is in each room: what was known of it may be of another time."""
         for room in self._rooms.values():
-            room.roster = None
+            room.forget_roster()
 
     async def _drop(self, name: RoomId) -> None:
         room = self._rooms.pop(name, None)

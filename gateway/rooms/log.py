@@ -19,7 +19,7 @@ MAX_RECENT: Final = 2_048
 class RoomLog:
     """What has happened in a room."""
 
-    __slots__ = ("_last", "_recent", "_recent_since", "nonce", "number")
+    __slots__ = ("_compared_from", "_last", "_recent", "_recent_since", "nonce", "number")
 
     def __init__(self, number: int = 0) -> None:
         """Begin with nothing that is newer than a number."""
@@ -32,6 +32,8 @@ class RoomLog:
         self._last: dict[UserId, tuple[Change, float, int]] = {}
         """The last change of each user, in order, with when it came, and since which number the user is known
         to be what it says."""
+        self._compared_from = number
+        """Of what is newer revisions say which of two changes is newer; else they may be of another time."""
 
     def last_of(self, user: UserId) -> int:
         """Find the number of a user's last change; 0: none is known."""
@@ -52,6 +54,22 @@ class RoomLog:
             self._recent_since = self._recent.popleft().number
         self._reach(change)
         return True
+
+    def has(self, change: Change) -> bool:
+        """Whether a change is the last one of its user that is known, under whatever number."""
+        known = self._last.get(change.user)
+        return known is not None and known[0].entry == change.entry
+
+    def is_overtaken(self, change: Change) -> bool:
+        """Whether a change that is stored behind the last one of its user is older than that."""
+        known = self._last.get(change.user)
+        if known is None or not self._compared_from < known[0].number < change.number:
+            return False
+        return change.entry.revision < known[0].entry.revision
+
+    def forget_revisions(self) -> None:
+        """Compare no later change with what is known now: a bucket that was lost counts anew."""
+        self._compared_from = self.number
 
     def last_change(self, user: UserId) -> Change | None:
         """Find a user's last change; None: none is known."""
@@ -94,7 +112,9 @@ class RoomLog:
 
     def remember(self, history: Iterable[Change]) -> None:
         """Take every change that is kept, if they are few, behind whose last one nothing is missing here."""
-        known = {change.number: change for change in history if change.number <= self.number}
+        known = {
+            change.number: change for change in history if change.number <= self.number and not change.is_late
+        }
         known.update((change.number, change) for change, *_ in self._last.values())
         known.update((change.number, change) for change in self._recent)
         if len(known) <= MAX_RECENT:

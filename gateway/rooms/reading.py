@@ -128,9 +128,7 @@ class LogReader:
     def _read(self, room: RoomId, reply: Message) -> Change | None:
         subject, number = jetstream_headers.stored_as(reply.headers)
         try:
-            return read(
-                room, user_of_change(subject), number, reply.data, jetstream_headers.nonce_of(reply.headers)
-            )
+            return read(room, user_of_change(subject), number, reply.data, reply.headers)
         except UNREADABLE as error:
             self._unreadable.note("change", error)
             return None

@@ -124,6 +124,8 @@ class StatusChanged(_Effect, frozen=True, array_like=True, tag=True):
 
     is_silent: bool = False
     """It did neither: only what else is listed of a member has changed."""
+    at: int = 0
+    """0: a process that did not say so has written it."""
 
 
 class HangUp(_Effect, frozen=True, array_like=True, tag=True):

@@ -71,7 +71,7 @@ def put_in(room: RoomId, user: User | None, beside: Beside, facts: Facts) -> Ste
     rooms = {room: Membership(facts.now, entry)} | user.rooms
     effects: list[UserEffect] = [MemberCame(room, entry, facts.now)]
     if user.session.status == "away":
-        effects.append(StatusChanged())
+        effects.append(StatusChanged(at=facts.now))
     return Change(Affected(1), msgspec.structs.replace(user, rooms=rooms), tuple(effects))
 
 
@@ -111,7 +111,7 @@ def disconnect(asked: UserId, user: User | None, _beside: Beside, facts: Facts) 
 
 
 def set_voice(
-    asked: UserId, is_allowed: bool, user: User | None, _beside: Beside, _facts: Facts
+    asked: UserId, is_allowed: bool, user: User | None, _beside: Beside, facts: Facts
 ) -> Step[User]:
     """Let a user start no calls, or let it again if its token does."""
     if user is None or not user.is_reachable:
@@ -125,7 +125,7 @@ def set_voice(
         return Change(Affected(0), after)
     told: tuple[UserEffect, ...] = (Changed(asked),)
     if user.rooms:
-        told = (*told, StatusChanged(is_silent=True))
+        told = (*told, StatusChanged(is_silent=True, at=facts.now))
     return Change(Affected(1), after, told)
 
 

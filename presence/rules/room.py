@@ -76,7 +76,7 @@ def _join(max_rooms: int, ask: JoinRoom, user: User, facts: Facts) -> Step[User]
     joined = msgspec.structs.replace(user, rooms=rooms)
     effects: list[UserEffect] = [MemberCame(ask.room, entry, facts.now)]
     if user.session.status == "away":  # its connection was lost while it asked; the others take it for online
-        effects.append(StatusChanged())
+        effects.append(StatusChanged(at=facts.now))
     return Change(reply, joined, tuple(effects))
 
 

@@ -162,7 +162,9 @@ def register(ask: Register, user: User | None, _beside: Beside, facts: Facts) ->
     if user.session.status == "away":
         online = _online(user, ask, note)
         numbered = msgspec.structs.replace(online.session, number=ask.number)
-        return Change(Done(), with_session(online, numbered), (Changed(ask.user), StatusChanged()))
+        return Change(
+            Done(), with_session(online, numbered), (Changed(ask.user), StatusChanged(at=facts.now))
+        )
     if user.session.note and not ask.asked:
         return Change(Done(), said=(Changed(ask.user),))
     # It is written even if it says what it did: who is about to end the session must find it changed.
@@ -264,7 +266,7 @@ def regrant(ask: Regrant, user: User, facts: Facts) -> Step[User]:
         return Change(Done())
     told: tuple[UserEffect, ...] = (Changed(ask.user), *effects) if effects else ()
     if (user.voice, user.session.in_call) != (ask.voice, is_in_call) and kept:
-        told = (*told, StatusChanged(is_silent=True))
+        told = (*told, StatusChanged(is_silent=True, at=facts.now))
     return Change(Done(), changed, told)
 
 
@@ -401,9 +403,9 @@ def _resume(ask: OpenSession, user: User, facts: Facts) -> Step[User]:
         effects += _remove_note(session)
     effects += (Changed(ask.user), *kicked)
     if session.status == "away":
-        effects.append(StatusChanged())
+        effects.append(StatusChanged(at=facts.now))
     elif user.voice != ask.voice and kept:
-        effects.append(StatusChanged(is_silent=True))
+        effects.append(StatusChanged(is_silent=True, at=facts.now))
     return Change(_opened(ask, resumed, facts), resumed, tuple(effects))
 
 
@@ -440,7 +442,7 @@ def _away(asked: UserId, user: User, resume_window_s: float, now: int, lost_at: 
         return Change(Done(), timer=timer)
     changes = session.status_changes + 1
     waiting = msgspec.structs.replace(session, status="away", status_changes=changes, lost_at=lost_at)
-    return Change(Done(), with_session(user, waiting), (StatusChanged(),), timer)
+    return Change(Done(), with_session(user, waiting), (StatusChanged(at=now),), timer)
 
 
 def end(asked: UserId, user: User, facts: Facts, *first: UserEffect) -> Change[User]:

@@ -23,6 +23,9 @@ PREVIOUS_SECRET: Final = "the secret that was good before, and still is"
 SHIFTED_CLOCK: Final = Path(__file__).parent / "shifted_clock"
 """On the path of a process whose clock is to be wrong."""
 
+STOPPING_ITSELF: Final = Path(__file__).parent / "stopping_itself"
+"""On the path of presence processes of which one is to stop itself."""
+
 MAILBOX_BYTES: Final = 128 * 1024 * 1024
 """Room for mail: NATS sets it aside, and a hundred systems of one run share a server."""
 
@@ -59,8 +62,12 @@ class Service(Process):
         log: Path,
         descriptors: int | None = None,
         clock_ahead_s: float = 0,
+        stops_if: Path | None = None,
     ) -> None:
-        """Start it, with so many descriptors at the most, if that is given; its clock may be wrong."""
+        """Start it, with so many descriptors at the most, if that is given; its clock may be wrong.
+
+        With `stops_if` it stops itself amid a publish if there is that file.
+        """
         limited = ["sh", "-c", f'ulimit -n {descriptors}; exec "$0" "$@"'] if descriptors else []
         self.kind = kind
         self.port, self.ops_port = ports
@@ -70,6 +77,8 @@ class Service(Process):
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TIELINE_")}
         if clock_ahead_s:
             kept |= {"PYTHONPATH": str(SHIFTED_CLOCK), "SHIFTED_CLOCK_AHEAD_S": str(clock_ahead_s)}
+        if stops_if is not None:
+            kept |= {"PYTHONPATH": str(STOPPING_ITSELF), "STOPS_ITSELF_IF": str(stops_if)}
         self._fresh = FreshMetrics(self.ops_port)
         super().__init__(
             [*limited, sys.executable, "-m", kind],
@@ -119,7 +128,9 @@ class System:
         apis: int = 0,
         settings: Settings | None = None,
         own_settings: Mapping[Kind, Settings] | None = None,
+        stops_if: Path | None = None,
     ) -> None:
+        """With `stops_if` a presence process stops itself amid a publish if there is that file."""
         self._counts: dict[Kind, int] = {
             "presence": presences,
             "router": routers,
@@ -140,6 +151,7 @@ class System:
             **(settings or {}),
         }
         self._own_settings = own_settings or {}
+        self._stops_if = stops_if
         self._held = ExitStack()
         """The ports of all its processes: a connection to one that has ended is refused."""
         self.processes: list[Service] = []
@@ -212,7 +224,8 @@ class System:
         own = self._own_settings.get(kind, {})
         ports = self._held.enter_context(hold_ports(2, HOST))
         said = {**self._settings, **own, **settings}
-        process = Service(kind, ports, said, self._log, descriptors, clock_ahead_s)
+        stops_if = self._stops_if if kind == "presence" else None
+        process = Service(kind, ports, said, self._log, descriptors, clock_ahead_s, stops_if)
         self.processes.append(process)
         return process
 

@@ -297,6 +297,24 @@ async def test_what_is_not_taken_in_its_time_is_kept_as_a_dead_letter(
     await until(lambda: ids(receiver) == [later])
 
 
+async def test_who_stood_still_buries_nothing_that_another_one_told(
+    telling: Telling, events: Events, receiver: Receiver, bucket: Bucket
+) -> None:
+    receiver.manner = "refuses"
+    one = await telling.began()
+    told = await events.tell("a")
+    await until(lambda: receiver.posts)
+    receiver.manner = "hangs"
+    await until(lambda: len(receiver.posts) == 2)
+    telling.clock.ahead_ms = 2 * telling.retry_for_ms
+    receiver.manner = "takes"
+    await telling.began()
+    await until(lambda: ids(receiver) == [told])
+    with pytest.raises(Conflict):
+        await telling.end_of(one)
+    assert not await bucket.read(Keys.dead_of(ONE))
+
+
 async def test_an_event_that_is_told_again_comes_to_its_endpoint_alone(
     telling: Telling, events: Events, receiver: Receiver, broker: Broker, stream: EventStream
 ) -> None:

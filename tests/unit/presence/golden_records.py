@@ -155,6 +155,11 @@ SAMPLES: Final = (
         ),
     ),
     Sample(
+        "a user who is away, with when that was decided",
+        USER,
+        User((Session(HERS, GATEWAY, CONNECTION, NONE, "away"),), True, {}, (StatusChanged(at=AT),)),
+    ),
+    Sample(
         "a user of whom something is to be told",
         USER,
         User(

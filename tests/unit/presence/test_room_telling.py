@@ -98,3 +98,12 @@ async def test_after_a_minute_nobody_is_told_that_somebody_came() -> None:
     desk.now = NOW + RETRY_MS
     assert await desk.tell(CAME) == []
     assert desk.events() == []
+
+
+def test_a_change_says_when_it_was_decided_whoever_tells_it() -> None:
+    went = msgspec.structs.replace(WENT, room=RoomId("attic"))
+    pending = (msgspec.structs.replace(CAME, room=CELLAR, at=NOW + 1), went, StatusChanged(at=NOW + 2))
+    changes = changes_of(IN_HALL, pending, 7, lambda _: True)
+    assert {room: each.at for room, each in changes.items()} == {CELLAR: NOW + 1, "attic": NOW, HALL: NOW + 2}
+    back = changes_of(IN_HALL, (msgspec.structs.replace(CAME, at=NOW + 9, again=True),), 8, lambda _: True)
+    assert (back[HALL].at, back[HALL].joined_at) == (NOW + 9, NOW)

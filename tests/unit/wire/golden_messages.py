@@ -328,6 +328,11 @@ SAMPLES: Final = (
         RoomChange("updated", 9, HERS, "online", False, JOINED_AT, is_silent=True),
     ),
     Sample(
+        "a member who has gone, with when that was decided",
+        "change",
+        RoomChange("left", 8, HERS, "online", True, 0, "left", at=JOINED_AT),
+    ),
+    Sample(
         "a session to be begun, with when that was asked",
         REQUEST,
         OpenSession(

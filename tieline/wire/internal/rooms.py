@@ -101,6 +101,8 @@ class RoomChange(Message, frozen=True, array_like=True, tag=True, gc=False):
     """Its status is what it was: only clients that are told all of a member hear of it."""
     in_call: bool = False
     """The user wants it to be seen that it is in a call."""
+    at: int = 0
+    """When it was decided, in Unix milliseconds of the broker; 0: that is not known."""
 
     @property
     def left_reason(self) -> LeftReason:

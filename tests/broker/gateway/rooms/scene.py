@@ -168,6 +168,10 @@ class Scene:
         change = RoomChange("left", self._revision, SessionId(f"{user}-s"), "online", True, 0, "left")
         return (await self.log.add(room, user, change)).number
 
+    async def tells(self, user: UserId, change: RoomChange) -> int:
+        """Let a presence process tell of a change that was written some time; returns the number of that."""
+        return (await self.log.add(HALL, user, change)).number
+
     async def puts_out(self, user: UserId, room: RoomId) -> int:
         """Let presence put a user out, who is told that; returns the number of that."""
         self._revision += 1

@@ -1,6 +1,7 @@
 """The rooms that a gateway listens to: everything that is stored is known, whatever was pushed."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -9,6 +10,8 @@ from tests.support.nats_server import NatsServer
 from tests.support.waiting import until
 from tests.unit.gateway.client.harness import event
 from tieline.runtime.requests import NoAnswer
+from tieline.wire.ids import SessionId, UserId
+from tieline.wire.internal.rooms import RoomChange
 
 
 async def test_a_room_is_known_as_its_log_keeps_it(scene: Scene) -> None:
@@ -178,3 +181,54 @@ async def test_a_room_that_is_being_read_is_not_forgotten(
 
     assert scene.rooms.known(HALL) is not None
     assert caplog.records == []
+
+
+def left(user: UserId, revision: int, ago_s: float = 0.0) -> RoomChange:
+    """What tells that a user has left, decided so long ago."""
+    at = int((time.time() - ago_s) * 1000)
+    return RoomChange("left", revision, SessionId(f"{user}-s"), "online", True, 0, "left", at=at)
+
+
+async def test_a_change_that_is_older_than_what_is_known_is_dropped(scene: Scene) -> None:
+    carol = Here(scene, CAROL)
+    await carol.comes()
+    await scene.enters(BOB)
+    for change in (scene.enters, scene.leaves, scene.enters):
+        await change(ALICE)
+    await carol.joins()
+    hall = await scene.rooms.listen(HALL)
+    losses = scene.mailbox.suspected_losses
+    for revision in (1, 2):
+        await scene.tells(ALICE, left(ALICE, revision))
+    number = await scene.updates(ALICE, is_silent=False)
+    await scene.rooms.reached(hall, number)
+    assert await carol.hears(1) == [f"room-{number}"]
+    assert hall.roster is not None
+    assert hall.roster.joined_at(ALICE) is not None
+    assert hall.log.last_of(ALICE) == number
+    assert (scene.retold, scene.mailbox.suspected_losses) == ([], losses)
+
+
+async def test_a_bucket_that_counts_anew_is_believed(scene: Scene, pip_nats: NatsServer) -> None:
+    await scene.enters(ALICE)
+    await scene.leaves(ALICE)
+    await scene.enters(ALICE)
+    hall = await scene.rooms.listen(HALL)
+    pip_nats.kill()
+    await until(lambda: not scene.broker.is_connected)
+    pip_nats.start()
+    await until(lambda: scene.broker.is_connected)
+    await scene.tells(ALICE, left(ALICE, 1))  # which makes the stream anew
+    await until(lambda: not hall.is_in(ALICE))
+
+
+async def test_a_change_that_is_stored_late_is_asked_for_once_more(scene: Scene) -> None:
+    await scene.enters(ALICE)
+    await scene.tells(BOB, left(BOB, 100, ago_s=61))
+    hall = await scene.rooms.listen(HALL)
+    assert scene.retold == [(HALL, [BOB])]
+    await scene.tells(CAROL, left(CAROL, 101, ago_s=61))
+    number = await scene.tells(BOB, left(BOB, 102, ago_s=59))
+    await scene.rooms.reached(hall, number)
+    assert scene.retold == [(HALL, [BOB]), (HALL, [CAROL])]
+    assert [(one.user, one.entry.revision) for one in hall.log.since(0)] == [(ALICE, 1), (BOB, 102)]

@@ -9,6 +9,7 @@ from tests.unit.wire import samples
 from tieline import metrics
 from tieline.runtime.message import Message, block
 from tieline.wire import jetstream_headers
+from tieline.wire.limits import RETRY_WINDOW_S
 
 CALL, OTHER_CALL = "0123456789abcdef", "fedcba9876543210"
 
@@ -406,6 +407,17 @@ def test_an_offer_stored_after_the_end_of_its_call_stays_away() -> None:
     assert listener.harness.names() == ["end", "candidate", "another"]
     assert (listener.feed.last_sequence, listener.gaps) == (5, 0)
     assert metrics.DELIVERED_LATE.count == late + 1
+
+
+def test_an_end_stored_once_more_does_not_come_amid_the_next_call() -> None:
+    listener, late = Listener(), metrics.DELIVERED_LATE.count
+    listener.push("end", 2, 0, CALL, signal("WEBRTC_HANGUP", "end"))
+    listener.push("next", 3, 2, OTHER_CALL, signal("WEBRTC_OFFER", "next"))
+    listener.harness.clock.advance(RETRY_WINDOW_S)
+    listener.push("answer", 4, 3, CALL, signal("WEBRTC_ANSWER", "answer"))
+    listener.push("end", 5, 4, CALL, signal("WEBRTC_HANGUP", "end"))
+    assert listener.harness.names() == ["end", "next"]
+    assert metrics.DELIVERED_LATE.count == late + 2
 
 
 def test_an_offer_of_a_call_that_the_client_has_ended_stays_away() -> None:

@@ -1,4 +1,4 @@
-"""An offer of a call that is over is late, however late it is."""
+"""What begins a call that is over is late, however late it is, and so is its end when that was told."""
 
 from collections.abc import Callable
 
@@ -26,7 +26,32 @@ def test_an_offer_of_a_call_that_is_over_is_stopped() -> None:
     assert list(over) == [CALL]
 
 
-@pytest.mark.parametrize("cmd", ["WEBRTC_ANSWER", "WEBRTC_ICE_CANDIDATE", "WEBRTC_HANGUP", "WEBRTC_INFO"])
+def test_an_answer_to_a_call_that_is_over_is_stopped() -> None:
+    over = Over()
+    assert not over.stops(frame("WEBRTC_ANSWER"), CALL)
+    over.add(CALL)
+    assert over.stops(frame("WEBRTC_ANSWER"), CALL)
+    assert not over.stops(frame("WEBRTC_ANSWER"), OTHER)
+
+
+def test_an_end_is_told_once_however_late_it_comes_again() -> None:
+    over = Over()
+    over.add(CALL)
+    assert not over.stops(frame("WEBRTC_HANGUP"), CALL), "it was told nothing"
+    assert over.stops(frame("WEBRTC_HANGUP"), CALL)
+    over.add(CALL)
+    assert over.stops(frame("WEBRTC_HANGUP", "another one"), CALL)
+    assert not over.stops(frame("WEBRTC_HANGUP"), OTHER)
+    assert over.stops(frame("WEBRTC_HANGUP"), OTHER)
+
+
+def test_an_end_had_on_another_gateway_is_not_told_again() -> None:
+    over = Over()
+    over.add(CALL, is_told=True)
+    assert over.stops(frame("WEBRTC_HANGUP"), CALL)
+
+
+@pytest.mark.parametrize("cmd", ["WEBRTC_ICE_CANDIDATE", "WEBRTC_HANGUP", "WEBRTC_INFO"])
 def test_nothing_else_is_stopped(cmd: str) -> None:
     over = Over()
     over.add(CALL)
@@ -44,6 +69,7 @@ def test_what_only_speaks_of_an_end_is_none() -> None:
 def test_what_may_matter_is_quickly_found() -> None:
     assert may_matter(frame("WEBRTC_OFFER"))
     assert may_matter(frame("WEBRTC_HANGUP"))
+    assert may_matter(frame("WEBRTC_ANSWER"))
     assert not may_matter(frame("WEBRTC_ICE_CANDIDATE"))
 
 

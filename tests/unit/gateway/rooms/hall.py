@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from gateway.rooms.changes import Change, read
@@ -15,6 +16,7 @@ from tieline.wire.replies import LeftReason
 HALL, CELLAR = RoomId("hall"), RoomId("cellar")
 ALICE, BOB, CAROL = UserId("alice"), UserId("bob"), UserId("carol")
 JOINED_AT: Final = 1_000
+DECIDED_AT: Final = 1_700_000_000_000
 
 
 def change(
@@ -28,11 +30,16 @@ def change(
     tells_user: bool = False,
     is_silent: bool = False,
     joined_at: int = JOINED_AT,
+    revision: int | None = None,
+    late_s: float = 0.0,
 ) -> Change:
-    """Make the change of a number, whose record has that revision, too."""
+    """Make the change of a number, whose record has that revision, too, if it is given no other.
+
+    It is stored so many seconds after it was decided.
+    """
     entry = RoomChange(
         kind,
-        number,
+        number if revision is None else revision,
         SessionId(f"{user}-s"),
         status,
         True,
@@ -40,8 +47,11 @@ def change(
         reason,
         tells_user,
         is_silent,
+        at=DECIDED_AT,
     )
-    return read(room, user, number, codec.encode(entry), nonce_of(number))
+    stored_at = datetime.fromtimestamp(DECIDED_AT / 1000 + late_s, UTC).isoformat()
+    headers = f"NATS/1.0\r\nTieline-Nonce: {nonce_of(number)}\r\nNats-Time-Stamp: {stored_at}\r\n\r\n"
+    return read(room, user, number, codec.encode(entry), headers.encode())
 
 
 def nonce_of(number: int) -> str:

@@ -93,13 +93,24 @@ def test_a_member_is_what_the_change_says() -> None:
 
 def test_an_entry_of_another_version_is_not_read() -> None:
     with pytest.raises(msgspec.MsgspecError):
-        read(HALL, ALICE, 7, b"\x91\xa3New", NONCE)
+        read(HALL, ALICE, 7, b"\x91\xa3New", b"")
 
 
 def test_an_entry_without_a_nonce_is_told_under_no_one_s() -> None:
     stored = codec.encode(change(7, ALICE).entry)
-    (event,) = messages_in(read(HALL, ALICE, 7, stored, "").event)
+    (event,) = messages_in(read(HALL, ALICE, 7, stored, b"").event)
     assert position_in(event["requestId"]) == (7, 7, UNNAMED)
+
+
+@pytest.mark.parametrize(("late_s", "is_late"), [(0.0, False), (60.0, False), (60.1, True), (3600.0, True)])
+def test_what_is_stored_long_after_it_was_decided_is_late(late_s: float, is_late: bool) -> None:
+    assert change(7, ALICE, late_s=late_s).is_late is is_late
+
+
+def test_what_does_not_say_when_it_was_decided_is_never_late() -> None:
+    stored = codec.encode(msgspec.structs.replace(change(7, ALICE).entry, at=0))
+    headers = b"NATS/1.0\r\nNats-Time-Stamp: 2026-01-01T00:00:00Z\r\n\r\n"
+    assert not read(HALL, ALICE, 7, stored, headers).is_late
 
 
 @pytest.mark.parametrize("name", [name_of(42, NONCE), name_of_list(42, NONCE)])

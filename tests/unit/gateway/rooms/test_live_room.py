@@ -447,3 +447,62 @@ def test_who_is_out_and_back_before_it_was_told_keeps_its_seat(batches: bool) ->
     alice.seats.tell()
     assert "alice" in json.dumps(alice.heard())
     assert alice.seats.of(HALL) is None
+
+
+def test_what_was_decided_before_what_is_known_changes_nothing() -> None:
+    hall = live(change(3, ALICE), change(5, BOB))
+    hall.list_members(members(ALICE, BOB))
+    alice, bob = Client(ALICE), Client(BOB)
+    for client in (alice, bob):
+        client.seats.enter(hall, hall.number)
+    hall.take(change(7, ALICE, "updated", status="away", revision=30), 0)
+    hall.take(change(8, ALICE, "updated", revision=40), 0)
+    for client in (alice, bob):
+        client.seats.tell()
+        client.heard()
+    assert not hall.take(change(9, ALICE, "left", tells_user=True, revision=20), 0)
+    assert not hall.catch_up([change(10, BOB, "left", revision=4)], 10, 0)
+    for client in (alice, bob):
+        client.seats.tell()
+        assert client.heard() == []
+    assert hall.lacking == [], "what is newer is known, and nobody is asked"
+    assert alice.seats.of(HALL) is not None
+    assert [hall.is_in(user) for user in (ALICE, BOB)] == [True, True]
+
+
+def test_what_is_stored_late_is_asked_for_once_more() -> None:
+    hall, carol = live(), Client(CAROL)
+    carol.seats.enter(hall, hall.number)
+    late = change(3, ALICE, revision=20, late_s=61)
+    assert not hall.take(late, 0)
+    assert hall.lacking == [ALICE]
+    assert not hall.take(change(4, BOB, "left", revision=21, late_s=61), 0)
+    assert hall.lacking == [ALICE, BOB]
+    assert hall.take(change(6, ALICE, "left", reason="left", revision=30), 0)
+    assert hall.take(change(7, BOB, revision=31, late_s=61), 0), "it was asked for"
+    carol.seats.tell()
+    assert carol.words() == ["6: alice left", "7: bob joined"]
+    assert hall.lacking == [ALICE, BOB]
+
+
+def test_what_is_read_late_is_asked_for_and_what_is_known_is_not() -> None:
+    hall = live(change(3, ALICE, late_s=59), change(5, BOB, late_s=61))
+    assert [one.user for one in hall.log.since(0)] == [ALICE]
+    assert hall.lacking == [BOB]
+    hall.take(change(6, CAROL), 0)
+    for number in (6, 9):
+        hall.catch_up([change(number, CAROL, revision=6, late_s=100)], 9, 0)
+    assert hall.lacking == [BOB]
+    hall.look(-1)
+    hall.catch_up([change(10, BOB, revision=5, late_s=61)], 10, 0)
+    assert hall.lacking == [BOB, BOB], "what was told since may have been lost"
+
+
+def test_revisions_of_another_time_are_not_compared() -> None:
+    hall = live(change(3, ALICE, revision=900))
+    hall.list_members(members(ALICE))
+    assert not hall.take(change(4, ALICE, "left", revision=8), 0)
+    hall.forget_roster()
+    assert hall.roster is None
+    assert hall.take(change(5, ALICE, "left", revision=9), 0)
+    assert not hall.take(change(6, ALICE, revision=8), 0)

@@ -149,3 +149,29 @@ def test_nothing_is_hidden_where_each_change_is_known() -> None:
     log.add(change(7, BOB, "updated"), 0)
     log.catch_up([change(4, ALICE)], 0)
     assert [one.number for one in log.hidden_since(5)] == [7], "for Bob had left"
+
+
+def test_of_two_changes_the_revision_says_which_is_older() -> None:
+    log = RoomLog()
+    log.add(change(3, ALICE, revision=30), 0)
+    assert log.is_overtaken(change(4, ALICE, "left", revision=20))
+    assert not log.is_overtaken(change(4, ALICE, "left", revision=30))
+    assert not log.is_overtaken(change(2, ALICE, "left", revision=20)), "it is stored before"
+    assert not log.is_overtaken(change(4, BOB, "left", revision=20))
+    log.forget_revisions()
+    assert not log.is_overtaken(change(4, ALICE, "left", revision=20))
+
+
+def test_a_change_is_known_under_whatever_number() -> None:
+    log = RoomLog()
+    log.add(change(3, ALICE), 0)
+    assert log.has(change(8, ALICE, revision=3))
+    assert not log.has(change(8, ALICE))
+    assert not log.has(change(8, BOB))
+
+
+def test_what_is_late_is_not_remembered_unless_it_was_taken() -> None:
+    log = RoomLog()
+    log.catch_up([change(3, ALICE, late_s=61), change(6, BOB)], 0)
+    log.remember([change(2, BOB, late_s=61), change(3, ALICE, late_s=61), change(6, BOB)])
+    assert numbers(log, 0) == [3, 6]

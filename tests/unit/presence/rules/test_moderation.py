@@ -49,7 +49,7 @@ def test_who_is_not_there_or_asked_for_is_only_written(user: User | None, room: 
 @pytest.mark.parametrize(
     ("user", "effects"),
     [
-        (AWAY, (MemberCame(CELLAR, 9, NOW), StatusChanged())),
+        (AWAY, (MemberCame(CELLAR, 9, NOW), StatusChanged(at=NOW))),
         (OLD, (MemberCame(CELLAR, 9, NOW),)),
     ],
 )

@@ -105,7 +105,7 @@ def test_who_is_in_enough_rooms_may_join_them_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "also"), [(IN_HALL, ()), (away(IN_HALL), (StatusChanged(),))], ids=["online", "away"]
+    ("before", "also"), [(IN_HALL, ()), (away(IN_HALL), (StatusChanged(at=LATER),))], ids=["online", "away"]
 )
 def test_a_user_who_joins_is_a_member_and_the_others_are_told(
     before: User, also: tuple[UserEffect, ...]

@@ -35,7 +35,7 @@ def says(user: User, in_call: bool | None) -> Change[User]:
 def test_the_others_hear_of_it_once(in_call: bool) -> None:
     step = says(alice(in_call=not in_call), in_call)
     assert record_of(step).session.in_call is in_call
-    assert StatusChanged(is_silent=True) in step.effects
+    assert StatusChanged(is_silent=True, at=NOW) in step.effects
     assert says(alice(in_call=in_call), in_call) == Change(Done())
 
 

@@ -165,7 +165,7 @@ def test_a_session_resumed_on_its_gateway_needs_no_other_note() -> None:
         taken_from=ConnectionId("alice-c1"),
     )
     opened = Opened(SessionId("alice-s1"), True, {HALL: NOW, CELLAR: NOW}, lost_at=NOW)
-    assert step == Change(opened, with_session(before, alice), (Changed(ALICE), StatusChanged()))
+    assert step == Change(opened, with_session(before, alice), (Changed(ALICE), StatusChanged(at=LATER)))
 
 
 def test_a_session_resumed_elsewhere_is_noted_there_and_no_more_here() -> None:
@@ -174,7 +174,11 @@ def test_a_session_resumed_elsewhere_is_noted_there_and_no_more_here() -> None:
     step = resumes(RESUMES_ELSEWHERE, msgspec.structs.replace(before))
     assert step.record is not None
     assert (step.record.session.gateway, step.record.session.note) == (G2, NOTE)
-    assert step.effects == (RemoveNote(SessionId("alice-s1"), G1, NOTE), Changed(ALICE), StatusChanged())
+    assert step.effects == (
+        RemoveNote(SessionId("alice-s1"), G1, NOTE),
+        Changed(ALICE),
+        StatusChanged(at=LATER),
+    )
 
 
 @pytest.mark.parametrize(
@@ -186,7 +190,7 @@ def test_a_session_whose_gateway_died_is_noted_when_resumed(ask: OpenSession, ga
     step = resumes(ask, before)
     assert step.record is not None
     assert step.record.session.note == NOTE
-    assert step.effects == (Changed(ALICE), StatusChanged())
+    assert step.effects == (Changed(ALICE), StatusChanged(at=LATER))
 
 
 def test_the_connection_that_a_resumption_takes_over_is_closed() -> None:
@@ -206,7 +210,7 @@ def test_rooms_that_the_new_token_does_not_grant_are_lost() -> None:
         Changed(ALICE),
         EndCallsWithoutRoom("kicked", f"left-{FIRST_ENTRY}", LATER),
         MemberWent(HALL, SessionId("alice-s1"), FIRST_ENTRY, "kicked", LATER),
-        StatusChanged(),
+        StatusChanged(at=LATER),
     )
 
 
@@ -242,7 +246,7 @@ def test_a_session_that_seemed_away_is_online_again() -> None:
     before = away(ONLINE)
     step = registers(registering(FIRST, {"hall": NOW}), before)
     back = msgspec.structs.replace(before.session, status="online", status_changes=2)
-    assert step == Change(Done(), with_session(before, back), (Changed(ALICE), StatusChanged()))
+    assert step == Change(Done(), with_session(before, back), (Changed(ALICE), StatusChanged(at=LATER)))
 
 
 def test_a_session_whose_gateway_seemed_dead_is_noted_again() -> None:

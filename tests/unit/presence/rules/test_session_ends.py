@@ -97,7 +97,7 @@ def test_the_end_of_a_connection_without_the_session_ends_nothing(resumable: boo
 
 def test_a_session_that_loses_its_connection_waits_to_be_resumed() -> None:
     waiting = msgspec.structs.replace(ONLINE.session, status="away", status_changes=1, lost_at=LATER)
-    assert loses(ONLINE) == Change(Done(), with_session(ONLINE, waiting), (StatusChanged(),), timer())
+    assert loses(ONLINE) == Change(Done(), with_session(ONLINE, waiting), (StatusChanged(at=LATER),), timer())
 
 
 def test_losing_the_same_connection_again_sets_the_timer_again() -> None:
@@ -152,7 +152,7 @@ def test_the_end_of_a_session_without_a_note_removes_none() -> None:
 def test_a_session_whose_gateway_died_waits_to_be_resumed() -> None:
     waiting = msgspec.structs.replace(ONLINE.session, status="away", status_changes=1, note=0, lost_at=LATER)
     assert orphans(ONLINE) == Change(
-        Done(), with_session(ONLINE, waiting), (StatusChanged(), LAST_NOTE), timer()
+        Done(), with_session(ONLINE, waiting), (StatusChanged(at=LATER), LAST_NOTE), timer()
     )
 
 
@@ -218,8 +218,12 @@ def test_rooms_that_a_newer_token_does_not_grant_are_lost() -> None:
 
 def test_the_right_to_speak_changes_at_once_for_lists_alone() -> None:
     mute = msgspec.structs.replace(ONLINE, voice=False)
-    assert regrants(ONLINE, every=True, voice=False) == Change(Done(), mute, (StatusChanged(is_silent=True),))
-    assert regrants(mute, every=True, voice=True) == Change(Done(), ONLINE, (StatusChanged(is_silent=True),))
+    assert regrants(ONLINE, every=True, voice=False) == Change(
+        Done(), mute, (StatusChanged(is_silent=True, at=LATER),)
+    )
+    assert regrants(mute, every=True, voice=True) == Change(
+        Done(), ONLINE, (StatusChanged(is_silent=True, at=LATER),)
+    )
 
 
 def test_a_newer_token_that_says_the_same_changes_nothing() -> None:
