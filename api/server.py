@@ -11,6 +11,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Final, cast
 
+import h11
 import uvicorn
 from litestar.types import ASGIApp
 from uvicorn._types import HTTPScope
@@ -28,6 +29,17 @@ none is sent into one that closes."""
 REQUEST_S: Final = 10.0
 """For a request to come whole, from its first byte or the connection's beginning: a backend sends one at
 once, and who sends none would keep a place from others for good."""
+
+UNREAD_S: Final = 30.0
+"""For a caller to read what no buffer takes: who reads nothing of an answer would keep its place for good."""
+
+MOST_UNWANTED: Final = 131_072
+"""Bytes of a request's body that are read on behind its answer, so that the connection can be used again: as
+many as a body may have. What comes behind them is thrown away, until the time for the request has passed."""
+
+RECEIVE_BUFFER: Final = 32 * 1024
+"""Bytes that the system keeps of a request, and so about what is parsed at once: to parse a body in chunks of
+a byte costs some 20 us for each."""
 
 WAITING: Final = 1_024
 """Connections that wait to be accepted."""
@@ -53,22 +65,35 @@ logging.getLogger("uvicorn").setLevel(logging.WARNING)  # that it begins and end
 
 
 class _Connection(H11Protocol):
-    """A connection that is closed if a request does not come in time; uvicorn itself waits for good."""
+    """A connection that ends if a request does not come in time, or an answer is not read in time.
+
+    uvicorn itself waits for both for good, reads a body to its end that nobody wants, and answers what is no
+    HTTP although an application is about to answer, or has.
+    """
 
     request_s: float = REQUEST_S
+    unread_s: float = UNREAD_S
     _late: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
+    _unwanted = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast("asyncio.Transport", transport))
-        self._late = self.loop.call_later(self.request_s, transport.close)
+        self._late = self.loop.call_later(self.request_s, self._close)
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
         cycle = cast("RequestResponseCycle | None", self.cycle)  # there is none before the first request
+        if cycle is not None and cycle.response_complete and self.conn.their_state is h11.SEND_BODY:
+            self._unwanted += len(data)
+        else:
+            self._unwanted = 0
+        if self._unwanted <= MOST_UNWANTED:
+            super().data_received(data)
+        cycle = cast("RequestResponseCycle | None", self.cycle)
         if cycle is not None and not cycle.more_body and not cycle.response_complete:  # it is whole
             self._stop_waiting()
         elif self._late is None:
-            self._late = self.loop.call_later(self.request_s, self.transport.close)
+            self._late = self.loop.call_later(self.request_s, self._close)
 
     def handle_events(self) -> None:
         super().handle_events()
@@ -77,6 +102,41 @@ class _Connection(H11Protocol):
             extensions = scope.setdefault("extensions", {})
             extensions[LET_PAST], extensions[IS_THERE] = {DO: self._let_past}, {DO: self._is_there}
 
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, if nobody has answered before; and let nobody answer it any more."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if cycle is not None:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        self._close()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._cut_unless_read()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._unread is not None and not self.transport.is_closing():
+            self._unread.cancel()
+            self._unread = None
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._cut_unless_read()
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self._cut_unless_read()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        if self._unread is not None:
+            self._unread.cancel()
+        super().connection_lost(exc)
+
     def _is_there(self) -> bool:
         return not self.transport.is_closing()
 
@@ -84,9 +144,14 @@ class _Connection(H11Protocol):
         self.flow.resume_writing()
         self.loop.call_later(LINGER_S, self.transport.abort)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_waiting()
-        super().connection_lost(exc)
+    def _close(self) -> None:
+        self.transport.close()
+        self._cut_unless_read()
+
+    def _cut_unless_read(self) -> None:
+        """Cut the connection if its caller does not read what waits for it: a close waits until it does."""
+        if self._unread is None:
+            self._unread = self.loop.call_later(self.unread_s, self.transport.abort)
 
     def _stop_waiting(self) -> None:
         if self._late is not None:
@@ -103,7 +168,9 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(app: ASGIApp, host: str, port: int, request_s: float = REQUEST_S) -> AsyncIterator[int]:
+async def serving(
+    app: ASGIApp, host: str, port: int, request_s: float = REQUEST_S, unread_s: float = UNREAD_S
+) -> AsyncIterator[int]:
     """Serve while the block runs, and finish what is begun; gives the port, which 0 leaves to the system.
 
     Raises:
@@ -119,7 +186,7 @@ async def serving(app: ASGIApp, host: str, port: int, request_s: float = REQUEST
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
         limit_concurrency=MOST_AT_ONCE,
-        http=type("Connection", (_Connection,), {"request_s": request_s}),
+        http=type("Connection", (_Connection,), {"request_s": request_s, "unread_s": unread_s}),
         ws="none",
     )
     listener = _listening(host, port)
@@ -138,6 +205,7 @@ def _listening(host: str, port: int) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         listener.bind((host, port))
         listener.listen(WAITING)
     except OSError as error:

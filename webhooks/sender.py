@@ -7,14 +7,18 @@ followed, so that a receiver cannot name another address; proxies of the environ
 cookies. Of the answer only its status counts: its body is not read.
 """
 
+import functools
 import socket
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol, cast
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import RawResponseMessage
+from aiohttp.streams import StreamReader
 
 from tieline import __version__
 from tieline.wire import cloud_events
@@ -34,6 +38,13 @@ AT_ONCE: Final = MOST_ENDPOINTS + 1
 """Connections of one worker: one for each endpoint, and for that of the settings. Were there fewer, those
 that are slow would hold up others."""
 
+MOST_INFORMATIONAL: Final = 8
+"""Answers of 100 to 199 before the one that counts. aiohttp takes any number, and nobody else has the event
+loop while they come faster than it reads them."""
+
+RECEIVE_BUFFER: Final = 16 * 1024
+"""Bytes that the system keeps of an answer, and so about what is parsed at once."""
+
 _BUSY: Final = (429, 502, 503, 504)
 """Answers of which no smaller delivery fares better: wait."""
 
@@ -52,6 +63,41 @@ class Sent(NamedTuple):
 
 class ForbiddenAddress(OSError):
     """The address is not one of the internet."""
+
+
+class _Line(ResponseHandler):
+    """A connection on which few informational answers are read."""
+
+    _informational = 0
+
+    async def read(self) -> tuple[RawResponseMessage, StreamReader]:
+        """Read an answer.
+
+        Raises:
+            aiohttp.ClientPayloadError: there are too many that say nothing.
+        """
+        answer = await super().read()
+        self._informational = self._informational + 1 if 100 <= answer[0].code < 200 else 0
+        if self._informational > MOST_INFORMATIONAL:
+            raise aiohttp.ClientPayloadError("too many informational answers")
+        return answer
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Connects by such lines."""
+
+    def __init__(
+        self, resolver: AbstractResolver, socket_to: Callable[[aiohttp.AddrInfoType], socket.socket]
+    ) -> None:
+        super().__init__(
+            resolver=resolver,
+            limit=AT_ONCE,
+            socket_factory=socket_to,
+            use_dns_cache=False,
+            happy_eyeballs_delay=None,
+        )
+        factory = functools.partial(_Line, loop=self._loop)
+        self._factory = cast("functools.partial[ResponseHandler]", factory)
 
 
 class Sends(Protocol):
@@ -81,15 +127,8 @@ class Sender:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> "Sender":
-        connector = aiohttp.TCPConnector(
-            resolver=self._resolver,
-            limit=AT_ONCE,
-            socket_factory=self._socket_to,
-            use_dns_cache=False,
-            happy_eyeballs_delay=None,
-        )
         self._session = aiohttp.ClientSession(
-            connector=connector,
+            connector=_Connector(self._resolver, self._socket_to),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=self._timeout_s),
             headers={"user-agent": f"tieline-webhooks/{__version__}", "content-type": BATCH},
@@ -111,6 +150,7 @@ class Sender:
             raise ForbiddenAddress(f"{where[0]} is not an address of the internet")
         made = socket.socket(family, kind, protocol)
         made.setblocking(False)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         return made
 
     async def send(self, endpoint: Endpoint, events: Sequence[StoredEvent]) -> Sent:

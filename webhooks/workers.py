@@ -216,17 +216,24 @@ class Worker:
         self._leases.clear()
 
     async def stop(self) -> None:
-        """Let what is under way end, and give everything away.
+        """Let what is under way end, and give each endpoint away as soon as nothing is told to it any more.
 
         Raises:
             Unavailable: the bucket does not answer; others wait until the leases have run out.
         """
+        with contextlib.suppress(Unavailable):  # it is said once more
+            await self._goes()
         for served in self._served.values():
             served.delivery.stop()
-        if self._served:
-            await asyncio.wait([served.running for served in self._served.values()])
-        for endpoint in list(self._served):
-            await self._release(endpoint)
+        while self._served:  # a receiver that hangs holds up none of the others
+            running = {served.running: name for name, served in self._served.items()}
+            ended, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                await self._release(running[task])
+        await self._goes()
+
+    async def _goes(self) -> None:
+        """Say that this worker lives no more: others see then which endpoints are theirs."""
         await self._bucket.put(Keys.worker(self._name), b"", 1)
 
     def _measure(self) -> None:

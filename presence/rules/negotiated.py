@@ -19,12 +19,14 @@ from tieline.wire.limits import RETRY_WINDOW_S
 RETRY_MS: Final = int(RETRY_WINDOW_S * 1000)
 """How long the very same frame counts as a retry (docs/protocol.md#2-envelope)."""
 
-_APART: Final = b'{"cmd":"LIES_APART","data":"%b"}'
+_APART: Final = b'{"requestId":"%b","module":"ROOM","cmd":"LIES_APART","data":null}'
 """Stands with its digest for a frame that lies apart. A process of 0.1.0 delivers it in the place of that: so
-it is text, on which no client hangs up, and of a command that clients do not know."""
+it is a message, whole, by which a client can go on, and of a command that clients do not know."""
 
-_IS_APART: Final = re.compile(rb'{"cmd":"LIES_APART","data":"([0-9a-f]{32})"}')
-"""No frame of a client is so: it has more in it."""
+_IS_APART: Final = re.compile(
+    rb'{"requestId":"([0-9a-f]{32})","module":"ROOM","cmd":"LIES_APART","data":null}'
+)
+"""No signal of a client is so: it has more in it."""
 
 NO_SESSION: Final = SessionId("")
 

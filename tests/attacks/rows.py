@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from tests.attacks import (
+    on_api,
     on_calls,
     on_connecting,
     on_frames,
@@ -11,6 +12,7 @@ from tests.attacks import (
     on_processes,
     on_rooms,
     on_sockets,
+    on_words,
 )
 from tests.attacks.scene import Attack
 
@@ -23,6 +25,8 @@ ROWS: Final[Sequence[Attack]] = sorted(
         *on_sockets.ROWS,
         *on_connecting.ROWS,
         *on_processes.ROWS,
+        *on_api.ROWS,
+        *on_words.ROWS,
     ),
     key=lambda attack: (attack.kills_broker, attack.settings, attack.files),
 )

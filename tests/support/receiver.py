@@ -11,7 +11,15 @@ from tieline.wire.signatures import signature
 SECRET: Final = "a secret of the receiver's own, long enough"
 
 Manner = Literal[
-    "takes", "refuses", "is busy", "hangs", "hangs up", "answers garbage", "redirects", "is gone"
+    "takes",
+    "refuses",
+    "is busy",
+    "hangs",
+    "hangs up",
+    "answers garbage",
+    "redirects",
+    "is gone",
+    "says nothing, on and on",
 ]
 
 
@@ -89,6 +97,11 @@ class Receiver:
             case "answers garbage":
                 writer.write(b"\x00\xff no such protocol\r\n\r\n" * 100)
                 await writer.drain()
+                return False
+            case "says nothing, on and on":
+                while not writer.is_closing():
+                    writer.write(b"HTTP/1.1 102 Processing\r\n\r\n" * 1_000)
+                    await writer.drain()
                 return False
             case "redirects":
                 self._say(writer, "302 Found", f"Location: {self.redirects_to}\r\n")

@@ -48,6 +48,7 @@ async def test_a_delivery_is_a_signed_batch_of_cloud_events(sender: Sender, rece
         ("hangs", "timeout", False),
         ("hangs up", "unreachable", False),
         ("answers garbage", "garbage", False),
+        ("says nothing, on and on", "garbage", False),
     ],
 )
 async def test_what_is_not_taken_is_said_to_be_that(

@@ -280,3 +280,36 @@ async def test_no_round_waits_for_receivers_that_hang(
         await one.look()
         assert one.serves == ("quick",)
         await one.stop()
+
+
+async def test_who_stops_gives_all_but_what_hangs_away_at_once(
+    bucket: Bucket, stream: EventStream, news: News, receiver: Receiver, events: Events
+) -> None:
+    async with (
+        Receiver().listening() as slow,
+        Sender(PATIENCE_S, may_be_private=True) as sender,
+        asyncio.TaskGroup() as tasks,
+    ):
+        slow.manner = "hangs"
+        await add(bucket, slow, "slow")
+        await add(bucket, receiver, "quick", "other")
+        team = Team(bucket, stream, news, sender, tasks)
+        one, two = team.worker("one"), team.worker("two")
+        await one.look()
+        await within(one.begun())
+        await events.tell("call")
+        await until(lambda: len(slow.posts) == 1 and len(receiver.taken) == 2)
+        stopping = asyncio.create_task(one.stop())
+        await until(lambda: one.serves == ("slow",))
+        await two.look()
+        assert sorted(two.serves) == ["other", "quick"]
+        told = await events.tell("call")
+        await until(lambda: [event["id"] for event in receiver.taken[2:]] == [told, told])
+        assert not stopping.done()
+        slow.released.set()
+        await within(stopping)
+        await two.look()
+        assert sorted(two.serves) == ["other", "quick", "slow"]
+        slow.manner = "takes"
+        await until(lambda: len(slow.taken) == 2)
+        await two.stop()

@@ -1,17 +1,20 @@
 """An application on a real socket."""
 
 import asyncio
+import logging
+import socket
+from typing import Any, Final
 
 import httpx
 import pytest
 from litestar import get, post
 
 from api.app import make_app
-from api.authority import Authority
+from api.authority import Authority, demands
 from api.requests import Ask, is_there
-from api.server import serving
+from api.server import IS_THERE, serving
 from api.signed_tokens import SignedTokens
-from tests.support.waiting import PATIENCE_S
+from tests.support.waiting import PATIENCE_S, until
 from tieline.runtime.settings import SettingsError
 
 
@@ -41,6 +44,101 @@ async def test_who_sends_no_whole_request_keeps_no_place(begun: bytes) -> None:
         async with asyncio.timeout(PATIENCE_S):
             while await reader.read(1000):
                 pass
+        writer.close()
+
+
+@get("/much", sync_to_thread=False)
+def much() -> str:
+    return "much " * 2_000_000
+
+
+@pytest.mark.parametrize(
+    ("size", "more"), [(10_000_000, ""), (60_000, ""), (60_000, "Connection: close\r\n")]
+)
+async def test_who_reads_no_answer_keeps_no_place(size: int, more: str) -> None:
+    serving_it = asyncio.Queue[Any]()
+
+    @get("/unread")
+    async def unread(request: Ask) -> str:
+        connection = request.scope["extensions"][IS_THERE]["do"].__self__  # type: ignore[index,union-attr]
+        connection.timeout_keep_alive = 0.1
+        connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+        await serving_it.put(connection)
+        return "x" * size
+
+    app = make_app(Authority([], SignedTokens([])), [unread])
+    with socket.socket() as caller:
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        caller.setblocking(False)
+        async with serving(app, "127.0.0.1", 0, unread_s=0.3) as port:
+            await asyncio.get_running_loop().sock_connect(caller, ("127.0.0.1", port))
+            caller.send(f"GET /v1/unread HTTP/1.1\r\nHost: a\r\n{more}\r\n".encode())
+            async with asyncio.timeout(PATIENCE_S):
+                connection = await serving_it.get()
+            assert connection in connection.connections
+            await until(lambda: connection not in connection.connections)
+
+
+@post("/kept", opt=demands("messages:write"))
+async def kept(request: Ask) -> None:
+    await request.json()
+
+
+BEGUN: Final = b"POST /v1/kept HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("is_answered_first", [True, False])
+async def test_a_body_that_is_none_is_answered_once(
+    is_answered_first: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(make_app(Authority([], SignedTokens([])), [kept]), "127.0.0.1", 0) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        async with asyncio.timeout(PATIENCE_S):
+            if is_answered_first:
+                writer.write(BEGUN)
+                assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 401")
+                writer.write(b"no chunk\r\n")
+            else:
+                writer.write(BEGUN + b"no chunk\r\n")
+                assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 400")
+            assert b"HTTP/1.1" not in await reader.read()
+        writer.close()
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+async def test_a_body_that_nobody_wants_is_not_parsed_for_good() -> None:
+    app = make_app(Authority([], SignedTokens([])), [hello, kept])
+    async with serving(app, "127.0.0.1", 0, request_s=0.5) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(BEGUN)
+        async with asyncio.timeout(PATIENCE_S):
+            assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 401")
+            for _ in range(64):
+                writer.write(b"1000\r\n" + b"x" * 0x1000 + b"\r\n")
+                await writer.drain()
+            writer.write(b"0\r\n\r\nGET /v1/hello HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert b"HTTP/1.1" not in await reader.read()
+        writer.close()
+
+
+async def test_a_connection_is_used_again_behind_a_body_that_nobody_wanted() -> None:
+    async with serving(make_app(Authority([], SignedTokens([])), [hello, kept]), "127.0.0.1", 0) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(BEGUN)
+        async with asyncio.timeout(PATIENCE_S):
+            assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 401")
+            writer.write(b"5\r\nhello\r\n0\r\n\r\nGET /v1/hello HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert b"HTTP/1.1 200" in await reader.readuntil(b"hello")
+        writer.close()
+
+
+async def test_who_reads_an_answer_slowly_gets_it_whole() -> None:
+    app = make_app(Authority([], SignedTokens([])), [much])
+    async with serving(app, "127.0.0.1", 0, unread_s=PATIENCE_S) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1_000)
+        writer.write(b"GET /v1/much HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        async with asyncio.timeout(PATIENCE_S):
+            assert (await reader.read()).endswith(b"much " * 1_000)
         writer.close()
 
 

@@ -1,3 +1,5 @@
+from typing import Final
+
 import msgspec
 import pytest
 
@@ -238,7 +240,10 @@ def test_a_retry_of_one_apart_comes_behind_those_before_it() -> None:
 
 def test_what_stands_for_a_frame_apart_is_a_message_to_be_overlooked() -> None:
     said = msgspec.json.decode(apart(named("c")))
-    assert said == {"cmd": "LIES_APART", "data": named("c").hex()}
+    assert said == {"requestId": named("c").hex(), "module": "ROOM", "cmd": "LIES_APART", "data": None}
+
+
+APART: Final = b'{"requestId":"%b","module":"ROOM","cmd":"%b","data":null}'
 
 
 @pytest.mark.parametrize(
@@ -248,10 +253,10 @@ def test_what_stands_for_a_frame_apart_is_a_message_to_be_overlooked() -> None:
         b"",
         b"{}",
         b' {"requestId":"1"}',
-        b'{"cmd":"LIES_APART","cmd":"WEBRTC_ICE_CANDIDATE"}',
-        b'{"cmd":"LIES_APART","data":"%b"}' % (b"g" * 32),
-        b'{"cmd":"LIES_APART","data":"%b"}' % (b"0" * 34),
-        b'{"cmd":"LIES_APART","data":"%b" }' % (b"0" * 31),
+        APART % (b"0" * 32, b'LIES_APART","cmd":"WEBRTC_ICE_CANDIDATE'),
+        APART % (b"g" * 32, b"LIES_APART"),
+        APART % (b"0" * 34, b"LIES_APART"),
+        b" " + APART % (b"0" * 32, b"LIES_APART"),
     ],
 )
 def test_a_frame_of_a_client_lies_where_it_is(frame: bytes | None) -> None:
