@@ -4,6 +4,7 @@ They tell one story, of `user_123` and `user_456` in `room_1`, and are sent to a
 tests/system/test_api_examples.py: what is answered there is what stands here.
 """
 
+import copy
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -11,6 +12,7 @@ import msgspec
 from litestar import Request
 from litestar.openapi.plugins import JsonRenderPlugin
 
+from api.descriptions import with_descriptions
 from tieline.api import bodies
 from tieline.api.bodies import Changed, Member, Room, Webhook
 from tieline.wire.server_sent import MEDIA_TYPE
@@ -97,11 +99,12 @@ EXAMPLES: Final[Mapping[str, OfOperation]] = {
 
 
 class WithExamples(JsonRenderPlugin):
-    """Gives the document with the examples in it."""
+    """Gives the document with the examples in it, and with what bodies and fields mean."""
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        """Write the document."""
-        return super().render(request, with_examples(openapi_schema))
+        """Write the document; the framework keeps its own for the next time."""
+        written = with_descriptions(with_examples(copy.deepcopy(openapi_schema)))
+        return super().render(request, written)
 
 
 def with_examples(document: dict[str, Any]) -> dict[str, Any]:

@@ -106,7 +106,8 @@ class Overview:
         found = await self._records.read_after({}, *patterns) if page else {}
         counts = Counter(room for room, _ in _members(key for key in found if found[key].value))
         rooms = tuple((room, counts[room]) for room in page if counts[room])
-        return RoomsSeen(rooms, len(names), page[-1] if has_more else "")
+        none_left = len(page) - len(rooms)
+        return RoomsSeen(rooms, len(names) - none_left, page[-1] if has_more else "")
 
     async def count(self, _ask: CountAll) -> PresenceReply:
         """Count what there is."""

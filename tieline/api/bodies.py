@@ -37,21 +37,26 @@ class FieldProblem(Body, frozen=True, kw_only=True):
     """One field of a request that cannot be used."""
 
     detail: str
+    """What is wrong, a sentence for people."""
     field: str = ""
+    """Its name; absent: the body as a whole."""
 
 
 class Problem(Body, frozen=True, kw_only=True):
     """Why a request was not carried out (RFC 9457, application/problem+json)."""
 
     type: str = "about:blank"
+    """Always `about:blank`: `reason` says what it is."""
     title: str
     """The phrase of the status."""
     status: int
+    """That of the answer."""
     detail: str
     """A sentence for people."""
     reason: str
     """A word for programs."""
     errors: list[FieldProblem] = []
+    """What is wrong with which field; absent: nothing is known of fields."""
 
 
 class Room(Body, frozen=True, kw_only=True):
@@ -66,8 +71,9 @@ class RoomPage(Body, frozen=True, kw_only=True):
     """A page of rooms, in the order of their names."""
 
     rooms: list[Room]
+    """Those of this page; a room without members is not there."""
     count: int
-    """Of all rooms."""
+    """Of all rooms; of those that are not on this page some count that were left half a minute ago."""
     next: str = ""
     """What the next page is `after`; absent: there is none."""
 
@@ -77,6 +83,7 @@ class Member(Body, frozen=True, kw_only=True):
 
     user: Id
     status: Status
+    """offline: it will be a member when it connects."""
     voice: bool
     """Whether it may start a voice connection."""
     given: bool
@@ -89,6 +96,7 @@ class MemberPage(Body, frozen=True, kw_only=True):
     """A page of a room's members, in the order of their names."""
 
     members: list[Member]
+    """Those of this page."""
     count: int
     """Of all members."""
     next: str = ""
@@ -110,6 +118,7 @@ class User(Body, frozen=True, kw_only=True):
 
     user: Id
     status: Status
+    """away: its connection is lost, and may be resumed. offline: it is not there, or never was."""
     rooms: list[Id]
     """Those that it is in now."""
     given: list[Id]
@@ -119,6 +128,7 @@ class User(Body, frozen=True, kw_only=True):
     voice_revoked: bool
     """Whether this API has taken that from it."""
     calls: list[Call]
+    """What it negotiates, or has established."""
     banned_until: Time = 0
     """Absent: it is not banned."""
 
@@ -137,10 +147,13 @@ class Statistics(Body, frozen=True, kw_only=True):
     """How much there is, about."""
 
     gateways: int
+    """That run."""
     sessions: int
     """Of users who are connected, or away."""
     rooms: int
+    """That have members."""
     members: int
+    """Of all rooms: who is in two counts twice."""
     calls: int
     """Pairs of users who negotiate, or did a minute ago; where events are kept, up to five minutes ago."""
 
@@ -163,12 +176,14 @@ class BanOrder(Order, frozen=True, kw_only=True):
     """Disconnect a user, and keep it away."""
 
     seconds: Annotated[float, msgspec.Meta(gt=0, le=LONGEST_S)]
+    """For how long."""
 
 
 class VoiceOrder(Order, frozen=True, kw_only=True):
     """Let a user start voice connections, or not."""
 
     allowed: bool
+    """false: it may start none, whatever its token says."""
 
 
 class EndCallOrder(Order, frozen=True, kw_only=True):
@@ -203,7 +218,9 @@ class Token(Body, frozen=True, kw_only=True):
     """An admission token."""
 
     token: str
+    """The JWT, which that user's client connects with."""
     expires_at: Time
+    """When it ends; sooner than was asked for where gateways let none live so long."""
 
 
 class EventData(Body, frozen=True, kw_only=True):
@@ -273,12 +290,17 @@ class Webhook(Body, frozen=True, kw_only=True):
     """An address to which events are told. Its secrets are not shown."""
 
     webhook: str
+    """The name under which it was made."""
     url: str
+    """Where events are told."""
     events: list[str]
+    """The kinds that are told; none: all."""
     paused: bool
+    """Nothing is told now; what happens meanwhile is told later."""
 
 
 class Webhooks(Body, frozen=True, kw_only=True):
     """All that were made through the API."""
 
     webhooks: list[Webhook]
+    """Without the one in the settings of the workers."""

@@ -11,9 +11,9 @@ import os
 import secrets
 import sys
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from tieline.cli.exits import EXIT_OK, fail, refuse
+from tieline.cli.exits import EXIT_OK, fail, note, refuse
 from tieline.cli.streams import PATIENCE_S, because
 from tieline.runtime.broker import connect
 from tieline.runtime.once import NoAnswer
@@ -24,6 +24,11 @@ from tieline.wire import jetstream_answers, jetstream_headers, webhooks
 from tieline.wire.subjects import Subjects, identifier
 from tieline.wire.webhooks import SETTINGS, DeadLetter, Endpoint, EndpointId, Progress
 from webhooks.settings import WebhookSettings, endpoint_of
+
+_NONE: Final = (
+    "no endpoints: none was made through the API, and that of the workers' settings is listed"
+    " where TIELINE_WEBHOOK_URL and TIELINE_WEBHOOK_SECRET are set as theirs are"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,6 +60,8 @@ def run(options: argparse.Namespace) -> int:
     except Unavailable as problem:
         return fail("webhooks", f"{problem}: does no webhook worker run, or may this user not ask?")
     sys.stdout.write("".join(f"{line}\n" for line in lines))
+    if not lines:
+        note("webhooks", _NONE if options.asked == "list" else f"no dead letters of {options.endpoint!r}")
     return EXIT_OK
 
 

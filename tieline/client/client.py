@@ -282,10 +282,10 @@ async def connect(
     `jitter` gives numbers from 0 to below 1; for tests.
 
     Raises:
-        Unreachable: no gateway there, or no WELCOME from it in time.
+        Unreachable: no gateway there, or no WELCOME from it in time; or the URL is none.
         Denied: the gateway refused the connection.
         Closed: it took the connection and hung up before the WELCOME.
-        UnusableToken, UnusableUrl: there is none, or it cannot be one.
+        UnusableToken, UnusableUrl: the token is none; no URL was given.
     """
     urls = (url,) if isinstance(url, str) else tuple(url)
     query = {**({"acks": "1"} if acks else {}), "roster": "1", "calls": "1"}

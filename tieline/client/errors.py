@@ -145,7 +145,7 @@ class UnusableToken(ClientError, ValueError):
 
 
 class UnusableUrl(ClientError, ValueError):
-    """What was given as a gateway's URL is none; nothing was asked."""
+    """No URL of a gateway was given, so that nothing was asked; one that is none is `Unreachable`."""
 
 
 class MessageTooLong(ClientError, ValueError):

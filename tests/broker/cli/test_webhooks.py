@@ -93,6 +93,18 @@ async def test_what_one_of_the_same_name_left_behind_is_not_its_own(
     assert await EventStream(requests, SUBJECTS).read(0) == []
 
 
+@pytest.mark.usefixtures("environ")
+async def test_where_there_is_nothing_it_says_so_beside_the_output(
+    broker: Broker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await make_bucket(broker, SUBJECTS.webhooks(), "memory", 1)
+    assert await tieline("list") == EXIT_OK
+    listed = capsys.readouterr()
+    assert (listed.out, "TIELINE_WEBHOOK_URL" in listed.err) == ("", True)
+    assert await tieline("dead", "one") == EXIT_OK
+    assert capsys.readouterr() == ("", "tieline webhooks: no dead letters of 'one'\n")
+
+
 @pytest.mark.usefixtures("environ", "broker")
 async def test_without_a_bucket_it_says_what_may_be_missing(capsys: pytest.CaptureFixture[str]) -> None:
     assert await tieline("list") != EXIT_OK

@@ -131,7 +131,7 @@ async def test_a_room_that_is_closed_is_listed_no_more() -> None:
     await process.ask(CloseRoom("2", 60.0, HALL))
     seen = await process.ask(ListRooms())
     assert isinstance(seen, RoomsSeen)
-    assert seen.rooms == ((CELLAR, 1),)
+    assert (seen.rooms, seen.count) == (((CELLAR, 1),), 1)
 
 
 async def test_a_key_that_cannot_be_read_is_left_out() -> None:
