@@ -4,6 +4,7 @@ import asyncio
 import functools
 import logging
 
+import tieline.runtime.nats_py  # noqa: F401  # before the others
 from api.app import make_app
 from api.authority import Authority
 from api.following import Following

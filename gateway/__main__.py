@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import tieline.runtime.nats_py  # noqa: F401  # before the others
 from gateway.admission.certificate import Certificate
 from gateway.admission.descriptors import sockets_allowed
 from gateway.admission.entrance import Entrance

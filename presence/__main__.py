@@ -4,6 +4,7 @@ import asyncio
 import functools
 import logging
 
+import tieline.runtime.nats_py  # noqa: F401  # before the others
 from presence.announce import Announcer
 from presence.app_mail import AppMail, MailboxPost
 from presence.backend import handlers

@@ -4,6 +4,7 @@ import asyncio
 import functools
 import logging
 
+import tieline.runtime.nats_py  # noqa: F401  # before the others
 from router.agreement import demand_number, say_number
 from router.grants import Grants
 from router.service import RouterService

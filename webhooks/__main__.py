@@ -5,6 +5,7 @@ import functools
 import logging
 import time
 
+import tieline.runtime.nats_py  # noqa: F401  # before the others
 from tieline.event_stream import EventStream, News, hear
 from tieline.runtime.guard import BackgroundTasks, keep_going
 from tieline.runtime.ops import STARTING, STOPPING

@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 
+import tieline.runtime.nats_py  # noqa: F401  # before the others
 from presence.event_stream import make_event_stream
 from presence.moving import StillStored, number_there, remove_empty
 from presence.settings import PresenceSettings

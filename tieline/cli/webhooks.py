@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+import tieline.runtime.nats_py  # noqa: F401  # before the others
 from tieline.cli.exits import EXIT_OK, fail, note, refuse
 from tieline.cli.streams import PATIENCE_S, because
 from tieline.runtime.broker import connect

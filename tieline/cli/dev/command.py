@@ -11,6 +11,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Final
 
+import tieline.runtime.nats_py  # noqa: F401  # before the others
 from tieline.cli import ready_file
 from tieline.cli.dev import child
 from tieline.cli.dev.broker_process import NoNatsServer
