@@ -46,8 +46,7 @@ STOOD_STILL_MS: Final = 30_000
 recognized for more than twice as long (`presence.mailbox.MIN_KEEP_S`)."""
 
 SURE_MS: Final = UNCLAIMED_MS // 4
-"""For so long a roster entry that was written, or kept because it is young (`may_be_kept`), is there whatever
-others take it for."""
+"""For so long a roster entry that was written is there, whatever others take it for."""
 
 ALONE_AFTER_MS: Final = 60_000
 """For so long after it has found what another process did not settle yet, a process settles at once: to carry
@@ -170,7 +169,12 @@ class ChangeLoop:
                     seen = msgspec.structs.replace(record, pending=told.left)
                 step: Step[RecordT] = rule(seen, self._records.users_in(found, target.beside), facts)
                 if not isinstance(step, Change):
-                    found, facts = await self._provide(step, target.owner, others, found, facts)
+                    try:
+                        found, facts = await self._provide(step, target.owner, others, found, facts)
+                    except Conflict:
+                        metrics.CAS_CONFLICTS.inc()
+                        confirmed = True
+                        break
                     continue
                 if not confirmed and (doubted := doubts(step)):
                     confirmed = True
@@ -243,11 +247,12 @@ class ChangeLoop:
         """Name the rooms that were just entered, and of which the entry is still there.
 
         It may be taken for left behind later, or, where its revision says nothing beside that of the record,
-        be removed with an older membership: then it has to be looked for.
+        be removed with an older membership: then it has to be looked for. So has one that another copy of the
+        request has entered, for which that may not have found a seat.
         """
         if self.clock() - facts.now >= SURE_MS:
             return ()
-        entries = ((room, Keys.room(room, target.owner)) for room in facts.entries)
+        entries = ((room, Keys.room(room, target.owner)) for room in facts.entered)
         return tuple(room for room, key in entries if self._records.are_together(target.key, key))
 
     async def _provide(
@@ -294,20 +299,21 @@ class ChangeLoop:
     async def _prepare(self, user: UserId, wanted: Prepare, found: Found, facts: Facts) -> Facts:
         """Store what must be there before the record says so."""
         if wanted.note_of is None:
-            return facts._replace(
-                prepared=wanted, note=0, entries=await self._enter(user, wanted, found, facts)
-            )
+            return await self._enter(user, wanted, found, facts._replace(note=0))
         noting = self._records.note(wanted.note_of, wanted.session, user, renews=wanted.renews_note)
         if not wanted.rooms:  # one thing to wait for needs no task
-            return facts._replace(prepared=wanted, note=await noting, entries={})
-        note, entries = await both(noting, self._enter(user, wanted, found, facts))
-        return facts._replace(prepared=wanted, note=note, entries=entries)
+            return facts._replace(prepared=wanted, note=await noting, entries={}, entered=())
+        note, ready = await both(noting, self._enter(user, wanted, found, facts))
+        return ready._replace(note=note)
 
-    def _enter(
-        self, user: UserId, wanted: Prepare, found: Found, facts: Facts
-    ) -> Awaitable[dict[RoomId, int]]:
+    async def _enter(self, user: UserId, wanted: Prepare, found: Found, facts: Facts) -> Facts:
         entry = RosterEntry(wanted.session, facts.now, wanted.hears)
-        return self._rosters.enter(user, entry, wanted.rooms, found)
+        entries = await self._rosters.enter(user, entry, wanted.rooms, found, facts.revision)
+        return facts._replace(
+            prepared=wanted,
+            entries={room: each.revision for room, each in entries.items()},
+            entered=tuple(room for room, each in entries.items() if each.is_new),
+        )
 
     async def _commit(
         self,

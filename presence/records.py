@@ -6,7 +6,7 @@ import functools
 import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -56,6 +56,14 @@ Guess = Literal["begins", "changes", "may be held"]
 one that nobody has answered. What changes nothing is not decided on what is remembered."""
 
 ReadT = TypeVar("ReadT")
+
+
+class Entry(NamedTuple):
+    """The roster entry of a session that enters a room."""
+
+    revision: int
+    is_new: bool
+    """It was written for that; else it was there, and another copy of the request may remove it again."""
 
 
 def _read(
@@ -349,22 +357,38 @@ class Records:
         return await self.store.write(Keys.room(room, user), encode(entry), revision)
 
     async def enter(
-        self, room: RoomId, user: UserId, entry: RosterEntry, stored: RosterEntry | None, revision: int
-    ) -> int:
-        """Enter a session into a roster, or find that it is; returns the revision of its entry.
+        self,
+        room: RoomId,
+        user: UserId,
+        entry: RosterEntry,
+        stored: RosterEntry | None,
+        revision: int,
+        as_of: int = 0,
+    ) -> Entry:
+        """Enter a session into a roster, or find that it is; returns its entry.
 
-        `stored` and `revision` are what was read of the user's entry.
+        `stored` and `revision` are what was read of the user's entry, `as_of` is the revision of its record.
+
+        Raises:
+            Conflict: another session is entered, which may be a newer one: the record has changed since.
         """
         key = Keys.room(room, user)
         for _ in range(MAX_TRIES):
             if stored is not None and may_be_kept(stored, entry):
-                return revision
+                return Entry(revision, is_new=False)
+            if stored is not None and stored.session != entry.session and await self._is_newer(user, as_of):
+                raise Conflict(key)
             try:
-                return await self.write_entry(room, user, entry, revision)
+                return Entry(await self.write_entry(room, user, entry, revision), is_new=True)
             except Conflict:
                 metrics.CAS_CONFLICTS.inc()
                 stored, revision = entry_in(await self.store.read(key, confirmed=True), key)
         raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {key}")
+
+    async def _is_newer(self, user: UserId, as_of: int) -> bool:
+        """Whether a user's record is another one than that of a revision, by the leader's word."""
+        key = Keys.user(user)
+        return (await self.store.read(key, confirmed=True)).get(key, ABSENT).revision != as_of
 
     async def note(
         self, gateway: GatewayId, session: SessionId, user: UserId, *, renews: bool = False

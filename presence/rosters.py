@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, TypeVar
 
-from presence.records import MAX_TRIES, Records, entry_in, rosters_in, user_in
+from presence.records import MAX_TRIES, Entry, Records, entry_in, rosters_in, user_in
 from presence.rules import room as rules
 from presence.rules.room import StoredEntry
 from presence.rules.user import RosterEntry, User
@@ -135,22 +135,28 @@ class Rosters:
         entry: RosterEntry,
         rooms: Sequence[RoomId],
         found: Mapping[str, Record],
-    ) -> dict[RoomId, int]:
-        """Enter a session into each room that is not full; returns the revisions of its entries.
+        as_of: int = 0,
+    ) -> dict[RoomId, Entry]:
+        """Enter a session into each room that is not full; returns its entries.
 
-        `found` holds what was read of the user's entries. Of users who come at the same moment, those are in
-        whose entries were stored first, as many as there is room for; the others are removed again.
+        `found` holds what was read of the user's entries, when its record had the revision `as_of`. Of users
+        who come at the same moment, those are in whose entries were stored first, as many as there is room
+        for; the others are removed again. An entry that was there is another copy's of the same request,
+        which may have been given the seat.
+
+        Raises:
+            Conflict: see `Records.enter`.
         """
         open_rooms = [room for room in rooms if not self._is_known_full(room, user, found, entry.at)]
-        revisions = await side_by_side(
+        entries = await side_by_side(
             *(
-                self._records.enter(room, user, entry, *entry_in(found, Keys.room(room, user)))
+                self._records.enter(room, user, entry, *entry_in(found, Keys.room(room, user)), as_of)
                 for room in open_rooms
             )
         )
-        entered = dict(zip(open_rooms, revisions, strict=True))
+        entered = dict(zip(open_rooms, entries, strict=True))
         seated = await side_by_side(
-            *(self._has_seat(room, user, revision, entry.at) for room, revision in entered.items())
+            *(self._has_seat(room, user, each, entry.at) for room, each in entered.items())
         )
         return {room: entered[room] for room, has_seat in zip(entered, seated, strict=True) if has_seat}
 
@@ -160,8 +166,9 @@ class Rosters:
         is_full = full is not None and full.until > now
         return is_full and entry_in(found, Keys.room(room, user))[0] is None
 
-    async def _has_seat(self, room: RoomId, user: UserId, revision: int, now: int) -> bool:
-        """Whether an entry of this revision is among as many as there are seats; else remove it again."""
+    async def _has_seat(self, room: RoomId, user: UserId, entry: Entry, now: int) -> bool:
+        """Whether an entry is among as many as there are seats; else remove it again, if it is new."""
+        revision = entry.revision
         counted = self._counted.get(room)
         most = None if counted is None else counted.most_at(revision)
         if most is not None and most <= self._max_members:
@@ -183,8 +190,9 @@ class Rosters:
         finally:
             if not lock.locked():
                 self._looking.pop(room, None)
-        if is_full:
+        if is_full and entry.is_new:
             await self._records.remove(key, revision)
+            await self.restore(room, user, now)  # another copy may have been given a seat since
         return not is_full
 
     def _is_known_roomy(self, room: RoomId, now: int) -> bool:

@@ -24,7 +24,7 @@ from gateway.sessions.registrations import Registrations
 from gateway.sessions.signals import Answered
 from tieline.runtime.guard import bug_guard
 from tieline.runtime.requests import NoAnswer
-from tieline.wire.internal.answers import Outdated, SessionGone
+from tieline.wire.internal.answers import Outdated, Refused, SessionGone
 from tieline.wire.internal.directions import PresenceReply, RouterReply
 from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, ListMembers
 from tieline.wire.internal.sessions import Regrant
@@ -144,6 +144,8 @@ class Questions:
     async def _asked_in_order(self, session: Session, request: AboutSession) -> PresenceReply:
         """Ask in the order of the connection; anew, if something has come in between that was asked later.
 
+        So is what was sent twice and is refused: of its copies one may yet be carried out.
+
         Raises:
             NoAnswer: there was no reply, or none but that.
         """
@@ -158,6 +160,8 @@ class Questions:
                 in_order = msgspec.structs.replace(in_order, asked=asked)
             reply = await self._presence.ask(in_order, is_wanted=attempts)
             session.numbering.answered(number, attempts.count)
+            if isinstance(reply, Refused) and attempts.count > 1:
+                continue  # another copy may be carried out later: it is overtaken by what is asked anew
             if not isinstance(reply, Outdated):
                 return reply
             is_clients = isinstance(request, JoinRoom) and not request.is_ordered

@@ -7,7 +7,7 @@ has changed the record meanwhile, it reads and asks anew: so a rule may be asked
 not remember anything.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import Final, Generic, NamedTuple, TypeVar
 
@@ -107,7 +107,7 @@ class Facts(NamedTuple):
     now: int
     """Unix milliseconds."""
     prepared: Prepare | Await | None = None
-    """What has been prepared; the other three are its outcome."""
+    """What has been prepared; `note`, `entries` and `entered` are its outcome."""
     note: int = 0
     """The revision of the note."""
     entries: Mapping[RoomId, int] = NO_ENTRIES
@@ -120,6 +120,8 @@ class Facts(NamedTuple):
     """The partition of the record, in which the lease of a gateway is looked at."""
     is_noted: bool = False
     """Who waits is noted; else too many wait already."""
+    entered: Collection[RoomId] = ()
+    """The rooms whose entries are new; those of others were there, and may be removed again."""
 
 
 class LookAgain(NamedTuple):

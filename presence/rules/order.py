@@ -25,7 +25,7 @@ import msgspec
 from presence.rules.change import Change, Facts, Step
 from presence.rules.user import Session, User, gone, with_session
 from tieline.wire.ids import ConnectionId, GatewayId, SessionId, UserId
-from tieline.wire.internal.answers import Outdated, SessionGone
+from tieline.wire.internal.answers import Outdated, Refused, SessionGone
 from tieline.wire.internal.directions import PresenceReply
 from tieline.wire.internal.sessions import EndSession, OpenSession, Register
 from tieline.wire.subjects import Keys
@@ -77,6 +77,13 @@ def in_order(
         return msgspec.structs.replace(step, record=with_session(after, numbered))
 
     return decide
+
+
+def refused(reply: Refused, ask: OfConnection, user: User | None, facts: Facts) -> Step[User]:
+    """Refuse what a connection asks, so that no older copy of it is carried out later."""
+    if user is None or not user.has_live(ask.session):
+        return Change(reply)
+    return in_order(lambda _ask, _user, _facts: Change(reply))(ask, user, {}, facts)
 
 
 def _overtaken(ask: OfConnection, session: Session) -> PresenceReply | None:

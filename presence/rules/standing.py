@@ -19,6 +19,7 @@ import msgspec
 from presence.rules.change import Change, Facts, Rule, Step
 from presence.rules.closing import is_closing
 from presence.rules.effects import MemberWent
+from presence.rules.order import refused
 from presence.rules.user import User, with_session
 from tieline.wire.ids import RoomId, UserId, is_valid_id
 from tieline.wire.internal.answers import Done, Refused, SessionGone
@@ -297,10 +298,10 @@ def joining(
     def decide(ask: JoinRoom, user: User | None, beside: Beside, facts: Facts) -> Step[User]:
         standing = standing_of(ask.user, facts)
         if standing.is_out_of(ask.room, facts.now) or is_closing(ask.room, facts):
-            return Change(Refused(KEPT_OUT))
+            return refused(Refused(KEPT_OUT), ask, user, facts)
         is_in = user is not None and ask.room in user.rooms
         if ask.is_ordered and ask.room not in standing.given and not is_in:
-            return Change(Refused(KEPT_OUT))  # the backend has taken it back since
+            return refused(Refused(KEPT_OUT), ask, user, facts)  # the backend has taken it back since
         rule = by_word if ask.room in standing.given else by_token
         return rule(ask, user, beside, facts)
 

@@ -72,7 +72,7 @@ async def test_each_record_is_found_as_it_was_written(store: FakeStore, records:
     found = await store.read(KEY, PAIR, ENTRY)
     assert user_in(found, KEY) == (ONLINE, user)
     assert negotiation_in(found, PAIR) == (OFFERED, pair)
-    assert entry_in(found, ENTRY) == (entry, entered)
+    assert entry_in(found, ENTRY) == (entry, entered.revision)
 
 
 async def test_several_users_are_found_and_those_without_a_record_left_out(records: Records) -> None:
@@ -85,7 +85,7 @@ async def test_several_users_are_found_and_those_without_a_record_left_out(recor
 
 async def test_rosters_are_told_apart_by_room_and_users_by_name(store: FakeStore, records: Records) -> None:
     entries = {
-        (room, user): await records.enter(room, user, RosterEntry(S1, NOW), None, 0)
+        (room, user): (await records.enter(room, user, RosterEntry(S1, NOW), None, 0)).revision
         for room, user in ((HALL, ALICE), (CELLAR, ODD), (HALL, BOB))
     }
     await records.remove(Keys.room(HALL, BOB), entries[HALL, BOB])
@@ -138,20 +138,39 @@ async def test_a_young_entry_of_the_same_session_is_kept(
 ) -> None:
     stored = RosterEntry(session, NOW - age_ms)
     first = await records.enter(HALL, ALICE, stored, None, 0)
-    known = (stored, first) if is_read_before else (None, 0)
+    assert first.is_new
+    known = (stored, first.revision) if is_read_before else (None, 0)
     entered = await records.enter(HALL, ALICE, RosterEntry(S1, NOW), *known)
-    assert (entered == first) is is_kept
+    assert entered.is_new is not is_kept
+    assert (entered.revision == first.revision) is is_kept
     assert entry_in(await store.read(ENTRY), ENTRY) == (
         stored if is_kept else RosterEntry(S1, NOW),
-        entered,
+        entered.revision,
     )
 
 
+@pytest.mark.parametrize("is_read_before", [True, False])
+async def test_an_entry_of_what_may_be_a_newer_session_is_left(
+    store: FakeStore, records: Records, is_read_before: bool
+) -> None:
+    before = await records.write_user(KEY, ONLINE, 0)
+    newer = RosterEntry(S2, NOW)
+    first = await records.enter(HALL, ALICE, newer, None, 0, before)
+    stored, revision = (newer, first.revision) if is_read_before else (None, 0)
+    await records.write_user(
+        KEY, with_session(ONLINE, msgspec.structs.replace(ONLINE.session, id=S2)), before
+    )
+    with pytest.raises(Conflict):
+        await records.enter(HALL, ALICE, RosterEntry(S1, NOW), stored, revision, before)
+    assert entry_in(await store.read(ENTRY), ENTRY) == (newer, first.revision)
+
+
 async def test_an_entry_that_was_removed_is_written_again(records: Records) -> None:
-    first = await records.enter(HALL, ALICE, RosterEntry(S1, NOW), None, 0)
+    first = (await records.enter(HALL, ALICE, RosterEntry(S1, NOW), None, 0)).revision
     await records.remove(ENTRY, first)
     entered = await records.enter(HALL, ALICE, RosterEntry(S1, NOW), RosterEntry(S2, NOW), first)
-    assert entered > first + 1
+    assert entered.is_new
+    assert entered.revision > first + 1
 
 
 async def test_a_session_is_noted_once(store: FakeStore, records: Records) -> None:

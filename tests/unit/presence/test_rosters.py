@@ -6,7 +6,7 @@ import random
 import msgspec
 import pytest
 
-from presence.records import Records, entry_in
+from presence.records import Entry, Records, entry_in
 from presence.rosters import FULL_MS, ROOMY_SHARE, SHORT, Rosters
 from presence.rules.room import UNCLAIMED_MS, StoredEntry
 from presence.rules.user import Membership, RosterEntry, Session, User, with_session
@@ -39,7 +39,8 @@ class Building:
     async def enter(self, user: UserId, *rooms: RoomId) -> dict[RoomId, int]:
         """Enter a user without knowing what is there."""
         entry = RosterEntry(SessionId(f"{user}-s"), self.clock.now_ms)
-        return await self.rosters.enter(user, entry, rooms or (HALL,), NOTHING_READ)
+        entries = await self.rosters.enter(user, entry, rooms or (HALL,), NOTHING_READ)
+        return {room: each.revision for room, each in entries.items()}
 
     async def claim(self, user: UserId, *rooms: RoomId) -> tuple[User, int]:
         """Let a user's record say that its session is in these rooms."""
@@ -115,7 +116,8 @@ async def test_an_entry_that_was_read_before_is_kept() -> None:
     first = await building.enter(ALICE)
     found = await building.store.read(Keys.room(HALL, ALICE))
     entry = RosterEntry(SessionId("alice-s"), NOW)
-    assert await building.rosters.enter(ALICE, entry, [HALL], found) == first
+    kept = {room: Entry(revision, is_new=False) for room, revision in first.items()}
+    assert await building.rosters.enter(ALICE, entry, [HALL], found) == kept
 
 
 async def test_the_entry_by_which_one_was_a_member_goes_unread() -> None:

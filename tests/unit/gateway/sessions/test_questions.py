@@ -18,13 +18,14 @@ from tests.unit.gateway.client.alice import room_ask, signal_ask
 from tests.unit.gateway.client.harness import event
 from tests.unit.gateway.sessions.scene import Scene
 from tieline.wire.ids import RoomId
-from tieline.wire.internal.answers import Done, Outdated, SessionGone
+from tieline.wire.internal.answers import Done, Outdated, Refused, SessionGone
 from tieline.wire.internal.directions import PresenceReply, RouterReply
 from tieline.wire.internal.rooms import JoinRoom, ListMembers
 from tieline.wire.internal.sessions import Register, Regrant, Tell
 from tieline.wire.internal.signals import Accepted, Answers, Signal
 
 RELAYED, FORGOTTEN, REPLACED = Accepted("relayed"), SessionGone(replaced=False), SessionGone(replaced=True)
+FULL = Refused("ROOM_FULL")
 
 
 class Asking:
@@ -91,6 +92,22 @@ class Asking:
         ask = room_ask(self.session)
         self.questions.ask_presence(self.session, ask, self.note)
         self.scene.presence.answer_begun()
+        await self.scene.settles()
+        return ask
+
+    async def presence_says_to_copies(self, *replies: PresenceReply, is_ordered: bool = False) -> AskPresence:
+        """Ask presence so that it answers the first time when it was asked twice."""
+        presence = self.scene.presence
+        presence.reply(JoinRoom, *replies)
+        presence.may_answer.clear()
+        ask = room_ask(self.session)
+        assert isinstance(ask.request, JoinRoom)
+        ask = ask._replace(request=msgspec.structs.replace(ask.request, is_ordered=is_ordered))
+        self.questions.ask_presence(self.session, ask, self.note)
+        await asyncio.sleep(0)
+        for _ in range(2):
+            presence.is_wanted[0]()  # it is sent once more
+        presence.may_answer.set()
         await self.scene.settles()
         return ask
 
@@ -226,20 +243,18 @@ async def test_what_may_be_older_than_a_decision_is_asked_anew(asking: Asking) -
 async def test_a_copy_of_a_join_is_not_asked_anew_for_who_was_put_out_since(
     asking: Asking, is_ordered: bool
 ) -> None:
-    presence = asking.scene.presence
-    presence.reply(JoinRoom, Outdated(9), Done())
-    presence.may_answer.clear()
-    ask = room_ask(asking.session)
-    assert isinstance(ask.request, JoinRoom)
-    ask = ask._replace(request=msgspec.structs.replace(ask.request, is_ordered=is_ordered))
-    asking.questions.ask_presence(asking.session, ask, asking.note)
-    await asyncio.sleep(0)
-    for _ in range(2):
-        presence.is_wanted[0]()  # it is sent once more
-    presence.may_answer.set()
-    await asking.scene.settles()
+    ask = await asking.presence_says_to_copies(Outdated(9), Done(), is_ordered=is_ordered)
     assert asking.answers == [(ask, Done() if is_ordered else NOT_THERE)]
-    assert len(presence.asked) == 1 + is_ordered
+    assert len(asking.scene.presence.asked) == 1 + is_ordered
+
+
+@pytest.mark.parametrize("now", [FULL, Done()])
+async def test_of_what_was_sent_twice_and_is_refused_no_copy_counts(
+    asking: Asking, now: PresenceReply
+) -> None:
+    ask = await asking.presence_says_to_copies(FULL, now)
+    assert asking.answers == [(ask, now)]
+    assert asking.scene.presence.asked == [asking.numbered(ask, number) for number in range(2)]
 
 
 async def test_presence_is_not_asked_again_for_a_session_that_is_over(asking: Asking) -> None:

@@ -12,7 +12,7 @@ from presence.rules.standing import NONE, NUMBERS_KEPT_MS, Standing
 from presence.rules.user import Session, User
 from tests.unit.presence.requests import opening
 from tests.unit.presence.rules.frames import NOW
-from tests.unit.presence.rules.people import online
+from tests.unit.presence.rules.people import online, record_of
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
 from tieline.wire.internal.answers import Done, Refused
 from tieline.wire.internal.rooms import JoinRoom
@@ -181,6 +181,16 @@ def test_a_room_is_joined_by_the_token_or_by_the_backends_word(decided: Standing
     rule = standing.joining(by("by token"), by("by word"))
     step = rule(JoinRoom(ALICE, SessionId("s"), HALL), None, {}, facts(decided))
     assert step == Change(Refused(reason))
+
+
+def test_what_is_refused_again_leaves_its_older_copies_nothing() -> None:
+    rule = standing.joining(by("by token"), by("by word"))
+    session = online(SessionId("s")).session
+    again = JoinRoom(ALICE, session.id, HALL, connection=session.connection, number=1)
+    step = rule(again, online(session.id), {}, facts(Standing(kept_out=((HALL, LATER),))))
+    assert isinstance(step, Change)
+    assert step.reply == Refused("KEPT_OUT")
+    assert record_of(step).session.number == 1
 
 
 def test_an_order_to_join_counts_for_who_is_given_the_room_or_in_it() -> None:
