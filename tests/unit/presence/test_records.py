@@ -156,12 +156,12 @@ async def test_an_entry_of_what_may_be_a_newer_session_is_left(
     before = await records.write_user(KEY, ONLINE, 0)
     newer = RosterEntry(S2, NOW)
     first = await records.enter(HALL, ALICE, newer, None, 0, before)
-    known = (newer, first.revision) if is_read_before else (None, 0)
+    stored, revision = (newer, first.revision) if is_read_before else (None, 0)
     await records.write_user(
         KEY, with_session(ONLINE, msgspec.structs.replace(ONLINE.session, id=S2)), before
     )
     with pytest.raises(Conflict):
-        await records.enter(HALL, ALICE, RosterEntry(S1, NOW), *known, before)
+        await records.enter(HALL, ALICE, RosterEntry(S1, NOW), stored, revision, before)
     assert entry_in(await store.read(ENTRY), ENTRY) == (newer, first.revision)
 
 
