@@ -158,7 +158,7 @@ class Effects:
         elif patterns:
             reading_few = self._read(Keys.user(user), revision, patterns)
             telling = self._telling.tell(user, pending, changes, is_again=case.is_again)
-            found, added = await beside(both(reading_few, telling), *first)
+            found, added = await both(reading_few, telling, *first)
         else:
             telling = self._telling.tell(user, pending, changes, is_again=case.is_again)
             added = await beside(telling, *first)

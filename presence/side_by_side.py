@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 ResultT = TypeVar("ResultT")
 ItemT = TypeVar("ItemT")
@@ -56,15 +56,19 @@ async def beside(one: Awaitable[ResultT], *others: Awaitable[object]) -> ResultT
     """Await one thing, and others whose results nobody wants, of which there are mostly none."""
     if not others:  # which needs no task
         return await one
-    result, _ = await both(one, side_by_side(*others))
+    result, _ = await both(one, *others)
     return result
 
 
-async def both(one: Awaitable[ResultT], other: Awaitable[OtherT]) -> tuple[ResultT, OtherT]:
-    """Await two things of different kinds. See `side_by_side`."""
-    first, second = await asyncio.gather(one, other, return_exceptions=True)
-    if isinstance(second, BaseException):
-        raise second
-    if isinstance(first, BaseException):
-        raise first
-    return first, second
+async def both(
+    one: Awaitable[ResultT], other: Awaitable[OtherT], *others: Awaitable[object]
+) -> tuple[ResultT, OtherT]:
+    """Await two things of different kinds, and others whose results nobody wants. See `side_by_side`.
+
+    Each is a task from here on: none is left that was never awaited, whenever all this is cancelled.
+    """
+    outcomes = await asyncio.gather(one, other, *others, return_exceptions=True)
+    for outcome in reversed(outcomes):
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return cast("tuple[ResultT, OtherT]", tuple(outcomes[:2]))

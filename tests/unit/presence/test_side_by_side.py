@@ -1,6 +1,7 @@
 """Waiting for several things at once."""
 
 import asyncio
+import gc
 
 import pytest
 
@@ -164,3 +165,16 @@ async def test_what_fails_beside_is_raised_when_all_have_ended() -> None:
     with pytest.raises(ValueError, match="b fails"):
         await beside(waits.wait("a"), waits.wait("b", ValueError("b fails")))
     assert waits.ended == ["a", "b"]
+
+
+@pytest.mark.parametrize("iterations", range(1, 5))
+async def test_whenever_it_is_cancelled_nothing_is_left_unawaited(iterations: int) -> None:
+    waits = Waits()
+    waiting = asyncio.ensure_future(beside(waits.wait("a"), waits.wait("b"), waits.wait("c")))
+    for _ in range(iterations):
+        await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert not others()
+    gc.collect()  # a coroutine that was never awaited fails the test
