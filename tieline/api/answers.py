@@ -17,10 +17,15 @@ BodyT = TypeVar("BodyT", bound=Body)
 
 
 class Refused(Exception):
-    """The API has refused a request; `problem` says why."""
+    """The API has refused a request; `problem` says why, and the text what is wrong with which field, too."""
 
     def __init__(self, problem: Problem) -> None:
-        super().__init__(f"{problem.reason}: {problem.detail}")
+        fields = (
+            f"{each.field}: {each.detail}".removeprefix(": ")
+            for each in problem.errors
+            if each.detail != problem.detail
+        )
+        super().__init__("; ".join((f"{problem.reason}: {problem.detail}", *fields)))
         self.problem = problem
 
 

@@ -23,6 +23,14 @@ def test_a_problem_is_a_refusal_with_its_reason() -> None:
         read(answered(409, problem), Changed)
 
 
+def test_the_text_of_a_refusal_says_what_is_wrong_with_which_field() -> None:
+    told = b'{"title":"No","status":400,"detail":"the body is unusable","reason":"BAD_REQUEST","errors":%s}'
+    errors = b'[{"detail":"Expected `float`","field":"seconds"},{"detail":"a body is wanted"},'
+    errors += b'{"detail":"the body is unusable","field":"said"}]'
+    text = "BAD_REQUEST: the body is unusable; seconds: Expected `float`; a body is wanted"
+    assert str(refusal(answered(400, told % errors))) == text
+
+
 @pytest.mark.parametrize("status", [200, 404])
 def test_what_is_no_answer_of_the_api_is_none(status: int) -> None:
     with pytest.raises(Unavailable, match=f"status {status}"):
