@@ -17,6 +17,9 @@ ROOMS: Final = b"GET /v1/rooms HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer none
 _POST: Final = b"POST /v1/rooms/r/messages HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 CHUNKS: Final = _POST + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\n[\r\n" * 40_000
 
+LEAST_S: Final = 3.0
+"""An attack begins with connections, and the attackers are nice to all others."""
+
 READ_S: Final = 10.0
 """For one who behaves to be answered meanwhile."""
 
@@ -74,17 +77,20 @@ ROWS: Final = (
         "Two hundred ask the API for its document over and over, and read nothing.",
         API,
         _beside(_unread, 200),
+        least_s=LEAST_S,
     ),
     Attack(
         "api-without-key",
         "Twenty ask the API without a key, as fast as it takes it.",
         API,
         _beside(partial(_sends, ROOMS * 200), 20),
+        least_s=LEAST_S,
     ),
     Attack(
         "api-chunks",
         "Five send the API bodies in chunks of a byte.",
         API,
         _beside(partial(_sends, CHUNKS), 5),
+        least_s=LEAST_S,
     ),
 )

@@ -88,7 +88,11 @@ ROWS: Final = (
         "infos", "Fifty calls say of themselves, both ways, as fast as they can, how they are.", PRICE, infos
     ),
     Attack(
-        "statuses", "Twenty members of 50 rooms say that they are in a call, and are not.", PRICE, statuses
+        "statuses",
+        "Twenty members of 50 rooms say that they are in a call, and are not.",
+        PRICE,
+        statuses,
+        least_s=3.0,
     ),
     Attack(
         "names-of-calls",
