@@ -25,7 +25,7 @@ from tieline.runtime.broker import Broker, BrokerAway, Msg
 from tieline.runtime.cancelling import cancellable
 from tieline.runtime.guard import bug_guard
 from tieline.runtime.unreadable import Unreadable
-from tieline.wire import jetstream, jetstream_headers
+from tieline.wire import jetstream_headers
 from tieline.wire.ids import ConnectionId, GatewayId, RoomId, UserId
 from tieline.wire.partitions import FIRST, unplaced
 from tieline.wire.permissions import TIMERS
@@ -146,31 +146,24 @@ class Timers:
                 markers = await cancellable(subscription.fetch(asked, timeout=FETCH_WAIT_S))
             except TimeoutError:  # nothing has expired
                 continue
-            for marker in filter(self._is_to_fire, markers):
+            for marker in markers:
                 task = firing.create_task(self._fire(marker))
                 under_way.add(task)
                 task.add_done_callback(under_way.discard)
             if len(markers) < asked:
                 await asyncio.sleep(GATHER_S)
 
-    def _is_to_fire(self, marker: Msg) -> bool:
-        """Whether this is an expiry. Settings and cancellations pass here too, which mean nothing."""
-        if jetstream_headers.has_expired(marker.headers):
-            return True
-        with contextlib.suppress(BrokerAway):  # it is handed out again, later
-            self._broker.send(marker.reply, jetstream.ACKNOWLEDGED)
-        return False
-
     async def _fire(self, marker: Msg) -> None:
-        """Carry out one expiry.
+        """Carry out one expiry; settings and cancellations of timers pass here too, and mean nothing.
 
         A marker that meets a bug is not acknowledged: another process gets it, maybe of another version. One
         that is carried out is removed: it would take up room for as long as one waits for a process.
         """
         with bug_guard(_log, "expiry not carried out: a bug", key=marker.subject):
-            settle, expired = marker.ack, True
+            settle = marker.ack
+            expired = jetstream_headers.has_expired(marker.headers)
             try:
-                carry_out: CarryOut | None = self._read(marker)
+                carry_out = self._read(marker) if expired else None
             except ValueError as error:  # another process would not understand it either
                 self._unreadable.note("timer", error, "a timer of no known kind")
                 carry_out = None
