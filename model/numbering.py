@@ -124,7 +124,7 @@ class Numbering:
             tuple(number for number, frame in enumerate(alone) if frame.sender == user)
             for user in range(len(self.users))
         )
-        self.frames: Final = (*alone, *_series(alone, self.programs))
+        self.frames: Final = (*alone, *_series(alone, self.programs, is_apart=scenario.is_apart))
         self.together: Final = {frame.parts: number for number, frame in enumerate(self.frames)}
         """By the frames that go together: the number that they have together."""
         self.gateways: Final = tuple(
@@ -229,7 +229,9 @@ class Numbering:
         return pair
 
 
-def _series(alone: tuple[Frame, ...], programs: tuple[tuple[int, ...], ...]) -> list[Frame]:
+def _series(
+    alone: tuple[Frame, ...], programs: tuple[tuple[int, ...], ...], *, is_apart: bool
+) -> list[Frame]:
     """List what may go together: candidates of one sender that follow each other, or its offer or answer."""
     found = []
     for program in programs:
@@ -238,7 +240,8 @@ def _series(alone: tuple[Frame, ...], programs: tuple[tuple[int, ...], ...]) -> 
             frames = [alone[part] for part in parts]
             first = frames[0]
             is_one = len({(frame.target, frame.check.call, frame.once_heard) for frame in frames}) == 1
-            begins = first.check.cmd in (COMMANDS["offer"], COMMANDS["answer"], COMMANDS["candidate"])
+            others = () if is_apart else (COMMANDS["offer"], COMMANDS["answer"])
+            begins = first.is_candidate or first.check.cmd in others
             follow = all(frame.is_candidate for frame in frames[1:])
             if len(parts) < 2 or not is_one or not begins or not follow:
                 continue

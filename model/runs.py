@@ -69,6 +69,7 @@ PROOFS: Final[dict[str, Explored]] = {
     **_proofs("another call", ANOTHER_CALL),
     **_proofs("cancelled call", CANCELLED),
     **_proofs("called again", CALLED_AGAIN),
+    "called again, a candidate with the answer, one crash": Run(CALLED_AGAIN._replace(is_apart=False), CRASH),
     "words of a call, one crash, one lost connection": Run(WORDS, CRASH_AND_LOSS),
     "words of a call, one crash, one hasty retry": Run(WORDS, CRASH_AND_HASTE),
     "late answer, one crash, one lost connection": Run(LATE_ANSWER, CRASH_AND_LOSS),

@@ -48,6 +48,8 @@ class Scenario(NamedTuple):
     """Offers that wait at the beginning: from whom to whom."""
     established: tuple[tuple[str, str], ...] = ()
     """Pairs that are established at the beginning."""
+    is_apart: bool = False
+    """Candidates come later than their offer or answer, and go together with other candidates alone."""
 
 
 TWO_FRAMES: Final = Scenario(
@@ -148,6 +150,7 @@ CALLED_AGAIN: Final = Scenario(
     gateways=("adam", "ruth"),
     may_lose="ruth",
     offered=(("adam", "ruth"),),
+    is_apart=True,
 )
 
 WORDS: Final = Scenario(
@@ -163,6 +166,7 @@ WORDS: Final = Scenario(
     gateways=("adam", "ruth"),
     may_lose="ruth",
     offered=(("adam", "ruth"),),
+    is_apart=True,
 )
 
 LATE_ANSWER: Final = Scenario(

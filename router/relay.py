@@ -239,8 +239,10 @@ class Relaying:
         """Publish one or several, and say what became of those."""
         if stored:
             return await self._in_order.round(parcels)
-        done: asyncio.Future[Outcome] = self._loop.create_future()
         first = parcels[0]
+        if self.publish_at_once(first.user, first.session, first.frame, first.call):
+            return [Outcome.STORED]
+        done: asyncio.Future[Outcome] = self._loop.create_future()
         self.publish(first.user, first.session, first.frame, functools.partial(_set, done), first.call)
         return [await done]
 

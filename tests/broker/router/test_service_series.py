@@ -200,7 +200,7 @@ async def test_an_offer_that_is_asked_for_comes_with_its_candidates(routing: Rou
     assert first.then == again.then == (said(CANDIDATE, signal(b"2")),)
 
 
-async def test_a_candidate_that_is_refused_with_its_offer_may_be_a_retry(routing: Routing) -> None:
+async def test_a_candidate_refused_with_its_offer_may_be_a_retry(routing: Routing) -> None:
     routing.verdict = lambda _: to_bob()
     routing.signal(CANDIDATE, signal(b"2", stored=True))
     await routing.answer()
@@ -224,9 +224,7 @@ async def test_an_answer_lets_the_candidates_behind_it_pass(routing: Routing, st
 
 
 @pytest.mark.parametrize("verdict", [to_bob(), Refused("NO_MATCHING_OFFER"), SessionGone(replaced=True)])
-async def test_candidates_behind_an_answer_that_grants_nothing_are_asked_next(
-    routing: Routing, verdict: Verdict
-) -> None:
+async def test_behind_an_answer_without_a_grant_candidates_wait(routing: Routing, verdict: Verdict) -> None:
     routing.verdict = lambda _: verdict
 
     routing.signal(ANSWER, series(b"1", b"2"))

@@ -5,7 +5,9 @@ import pytest
 from gateway.client.actions import AskRouter
 from gateway.client.inbound import MAX_TOGETHER, MAX_TOGETHER_BYTES
 from gateway.client.reader import AT_ONCE_FRAMES, TURN_FRAMES
-from gateway.limits.rates import Rates
+from gateway.limits.limit import Limit
+from gateway.limits.rate import rate
+from gateway.limits.rates import NO_LIMITS, Rates
 from tests.unit.gateway.client.harness import Harness, candidates, connected, ping, session, signal
 from tieline.wire.internal.answers import Refused, SessionGone
 from tieline.wire.internal.signals import Accepted, Answers
@@ -140,7 +142,7 @@ def test_candidates_behind_an_offer_that_failed_fail_too() -> None:
     assert harness.host.under_way == []
 
 
-def test_an_offer_of_a_client_that_closes_behind_it_is_asked_about() -> None:
+def test_an_offer_of_a_client_that_closes_is_asked_about() -> None:
     harness = connected()
 
     harness.client.send_text(signal("offer", OFFER))
@@ -294,3 +296,23 @@ def test_a_session_that_is_replaced_amid_a_series_is_closed(reply: Answers | Ses
     assert harness.names() == []
     assert harness.close_code == 4500
     assert harness.host.under_way == []
+
+
+def test_an_offer_is_asked_about_though_a_bug_cuts_its_client(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(_limit: Limit) -> None:
+        raise ZeroDivisionError
+
+    user = session(rates=NO_LIMITS._replace(units=rate(1, 26)))
+    user.budget.on_limited = fail
+    harness = connected(user)
+
+    harness.send(signal("offer", OFFER), *[ping("p")] * TURN_FRAMES)
+    harness.lose()
+
+    assert [record.message for record in caplog.records] == ["client cut: a bug"]
+    assert under_way(harness) == ["offer"]
+    assert harness.gone_with == []
+    harness.answer()
+    assert harness.gone_with == [1006]

@@ -160,7 +160,7 @@ def test_candidates_of_an_offer_in_a_call_pass_behind_it() -> None:
     assert candidate.grant_seconds == GRANT_S
 
 
-def test_candidates_of_an_offer_that_is_refused_are_judged_by_themselves() -> None:
+def test_candidates_of_a_refused_offer_are_judged_by_themselves() -> None:
     mute = msgspec.structs.replace(IN_HALL[ALICE], voice=False)
 
     offer, candidate = verdicts(
