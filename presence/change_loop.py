@@ -202,7 +202,7 @@ class ChangeLoop:
                 for said in step.said:
                     self._effects.say(said)
                 if step.then is None:
-                    if record is not None and record.pending and not told.left:
+                    if record is not None and not told.left and not all(map(is_cheap, record.pending)):
                         await self._settle(target, record, revision)
                     return Finished(step.reply, told, record, revision, step.look_again)
                 rule, confirmed = step.then, True

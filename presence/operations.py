@@ -340,6 +340,8 @@ class Operations:
         Raises:
             StoreUnavailable: it does not.
         """
+        if self._records.partitions.number == 1:
+            return
         note, user = Keys.session(ask.gateway, ask.session), Keys.user(ask.user)
         if not self._records.are_together(note, user):
             raise StoreUnavailable(f"a session of another partition: {note}")

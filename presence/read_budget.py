@@ -36,7 +36,7 @@ _OTHER: Final = 512
 
 def estimated(keys: Iterable[str]) -> int:
     """Estimate how many bytes these keys and patterns hold, rather too high."""
-    return sum(_ROSTER if "*" in key else _KINDS.get(key.partition(".")[0], _OTHER) for key in keys)
+    return sum([_ROSTER if "*" in key else _KINDS.get(key.partition(".")[0], _OTHER) for key in keys])
 
 
 def estimated_each(keys: Iterable[str]) -> int:
@@ -46,6 +46,10 @@ def estimated_each(keys: Iterable[str]) -> int:
 
 def parts(keys: Sequence[str], beside: Collection[str] = ()) -> Iterator[tuple[str, ...]]:
     """Divide keys and patterns into parts that are each asked for at once, together with what is `beside`."""
+    if (len(keys) + len(beside)) * _ROSTER <= MAX_BYTES // LARGE_SHARE:  # as nearly always
+        if keys:
+            yield tuple(keys)
+        return
     start, size = 0, estimated(beside)
     most = _MOST_KEYS - len(beside)
     for end, key in enumerate(keys):

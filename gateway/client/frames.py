@@ -8,6 +8,8 @@ holds a part of one: that is the duty of `reader`. RFC 6455, section 5.2. Pure.
 
 from typing import Final, NamedTuple
 
+from tieline.runtime.compiling import mypyc_attr
+
 try:
     from websockets.speedups import apply_mask
 except ImportError:  # pragma: no cover  # where there is no compiled one
@@ -26,6 +28,7 @@ _KNOWN: Final = frozenset((0x0, 0x1, 0x2, 0x8, 0x9, 0xA))
 CLOSE: Final = 0x8
 
 
+@mypyc_attr(native_class=False)  # mypyc derives no class from a built-in one
 class Framed(bytes):
     """Frames that have their heads already: what many clients are sent alike is made once."""
 

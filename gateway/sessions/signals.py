@@ -37,7 +37,8 @@ Answered = Callable[[RouterReply | Answers | None], None]
 
 
 def _size(signal: Signal) -> int:
-    return len(signal.frame) + sum(map(len, signal.then))
+    size = len(signal.frame)
+    return size + sum(map(len, signal.then)) if signal.then else size
 
 
 class _Pack:
@@ -52,14 +53,14 @@ class _Pack:
         self._open = 0
         self._bytes = 0
 
-    def has_room_for(self, signal: Signal) -> bool:
-        return self._open < MAX_SIGNALS and self._bytes + _size(signal) <= MAX_BYTES
+    def has_room_for(self, size: int) -> bool:
+        return self._open < MAX_SIGNALS and self._bytes + size <= MAX_BYTES
 
-    def add(self, signal: Signal, answered: Answered) -> None:
+    def add(self, signal: Signal, size: int, answered: Answered) -> None:
         self._signals.append(signal)
         self._answered.append(answered)
         self._open += 1
-        self._bytes += _size(signal)
+        self._bytes += size
 
     def payload(self) -> bytes:
         return codec.encode(self._signals)
@@ -104,12 +105,12 @@ class Signals:
         """Ask a router to carry one signal; `answered` is called once."""
         if not self._packs:
             self._broker.on_flush(self._send)
-        pack = self._packs.get(cmd)
-        if pack is None or not pack.has_room_for(signal):
+        pack, size = self._packs.get(cmd), _size(signal)
+        if pack is None or not pack.has_room_for(size):
             if pack is not None:
                 self._put(cmd, pack)
             pack = self._packs[cmd] = _Pack(self._unreadable)
-        pack.add(signal, answered)
+        pack.add(signal, size, answered)
 
     def _send(self) -> None:
         packs, self._packs = self._packs, {}

@@ -83,8 +83,10 @@ def _close(unbegun: list[Coroutine[Any, Any, T]]) -> None:
 
 async def _guarded(unbegun: list[Coroutine[Any, Any, T]]) -> T:
     coro = unbegun.pop()
-    with bug_guard(_log, "task ended: a bug", task=getattr(coro, "__qualname__", "")):
+    try:
         return await coro
+    except Exception as error:  # without a guard around it, which would cost each task
+        _log.error("task ended: a bug", exc_info=error, extra={"task": getattr(coro, "__qualname__", "")})
     raise asyncio.CancelledError
 
 

@@ -26,6 +26,7 @@ from tests.unit.presence.changing import (
 from tests.unit.presence.fake_outbox import FakeOutbox
 from tests.unit.presence.lifetime import BusyStore, Died, Sent
 from tests.unit.presence.presence_process import SUBJECTS, PresenceProcess
+from tests.unit.presence.requests import opening
 from tests.unit.presence.rules.people import online
 from tieline.wire.ids import Address, ConnectionId, GatewayId, SessionId
 from tieline.wire.internal.answers import Done
@@ -258,3 +259,13 @@ async def test_the_time_from_which_it_is_late_to_tell_is_before_the_write() -> N
     with pytest.raises(StoreUnavailable):
         await process.leave("alice", "hall")
     assert [each.since for each in outbox.to_tell] == [began]
+
+
+async def test_only_what_may_not_be_told_again_is_forgotten_later() -> None:
+    process = PresenceProcess(settles_later=True)
+
+    await process.open(opening("alice"))  # of which routers may be told at any time
+    assert len(process.settling) == 0
+
+    await process.open(opening("bob", "hall"))
+    assert len(process.settling) == 1
