@@ -447,3 +447,9 @@ def test_who_is_out_and_back_before_it_was_told_keeps_its_seat(batches: bool) ->
     alice.seats.tell()
     assert "alice" in json.dumps(alice.heard())
     assert alice.seats.of(HALL) is None
+
+
+def test_a_change_that_has_been_read_is_not_taken_up_again() -> None:
+    hall = live(change(7, BOB))
+    assert not hall.take(change(5, CAROL), 0)
+    assert hall.take(change(8, CAROL), 0)
