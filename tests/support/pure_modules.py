@@ -45,6 +45,7 @@ def is_near_a_pure_module(path: Path) -> bool:
     return any(path.is_relative_to(place) or path.parent == place.parent for place in _places())
 
 
+@cache
 def counts(path: Path) -> bool:
     """Whether the branches that the tests of a file reach are counted."""
     return is_near_a_pure_module(path) and path not in REPEATING
