@@ -9,8 +9,11 @@ RUN_STAMP := $(VENV)/.installed-run
 PORT ?= 8080
 SOCKETIO := bench/socketio/node_modules/.package-lock.json
 
+# A run of the tests starts a thousand processes: each would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help install image audit run example unit test test-inside test-unit test-broker test-system test-partitions test-browser test-outside test-attacks soak attack flaky check bench bench-guard bench-curves bench-attacks lock dashboards asyncapi pictures k8s-tools
+.PHONY: help install image audit run example unit test test-inside test-unit test-broker test-computing test-system test-partitions test-browser test-outside test-attacks soak attack flaky check bench bench-guard bench-curves bench-attacks lock dashboards asyncapi pictures k8s-tools
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -83,27 +86,40 @@ example: install ## a chat's backend with calls, and the whole system beneath it
 unit: install ## the tests that need no broker and no process: a minute of CPU
 	$(PYTHON) -m pytest tests/unit -q --hypothesis-profile=quick
 
-# Every test, two of six parts side by side at each time, the longest first: most tests wait more than they work, and three
-# at once leave a system too little of two cores to keep its times. The attacks come after them, by themselves. The output of
-# each part comes when it is done.
+# Every test. Tests of systems wait more than they work, so three parts of them run side by side. What only computes has low
+# priority beside them, and takes what they leave of the processors: at the same priority it would leave a system too little of
+# two cores to keep its times. The attacks come after them, by themselves. The output of each part comes when it is done.
 test: install ## every test
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-browser test-system test-outside test-inside test-partitions
+	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target test-computing test-system test-outside test-browser test-broker test-partitions
 	@$(MAKE) --no-print-directory test-attacks
 
 # Where the time goes is listed in CI.
 SLOWEST := $(if $(CI),--durations=25 --durations-min=2)
 
-# What needs nothing but a broker, in two parts; of both together every branch of the pure modules is demanded.
-INSIDE := tests/unit tests/broker tests/contract
+# What needs nothing but a broker.
 test-inside: test-unit test-broker
-	$(VENV)/bin/coverage combine --quiet .coverage.unit .coverage.broker
-	$(VENV)/bin/coverage report --skip-covered --fail-under=100
+
+# Of the pure modules, every branch is demanded of unit tests; tests/support/pure_modules.py says of which.
+define unit-tests
+$(1) $(PYTHON) -m pytest tests/unit $(SLOWEST) $(2) --cov --cov-report=
+$(1) $(VENV)/bin/coverage report --skip-covered --fail-under=100
+endef
 
 test-unit: install
-	COVERAGE_FILE=.coverage.unit $(PYTHON) -m pytest tests/unit $(SLOWEST) --cov --cov-report=
+	$(call unit-tests)
 
 test-broker: install
-	COVERAGE_FILE=.coverage.broker $(PYTHON) -m pytest tests/broker tests/contract $(SLOWEST) -p no:cacheprovider --cov --cov-report=
+	$(PYTHON) -m pytest tests/broker tests/contract $(SLOWEST) -p no:cacheprovider
+
+# What only computes, and keeps no times: the unit tests, the model, fuzzing, what is compiled, what others read and find. First
+# come the images that tests in containers will find made.
+COMPUTING := $(addprefix tests/,compiled fuzz k8s model parsers supply_chain)
+CALMLY := nice -n 10
+PATIENTLY := --timeout=600
+test-computing: install
+	$(if $(findstring docker,$(TIELINE_DEMAND)),$(CALMLY) $(PYTHON) -m tests.containers.images)
+	$(call unit-tests,$(CALMLY),$(PATIENTLY))
+	$(CALMLY) $(PYTHON) -m pytest $(COMPUTING) $(SLOWEST) $(PATIENTLY) -p no:cacheprovider
 
 # What starts the services as processes beside a broker.
 test-system: install
@@ -116,7 +132,7 @@ PARTITIONED := $(addprefix tests/system/test_,negotiation.py rooms.py resumed_ca
 	$(addprefix tests/nats/test_,system.py refusals.py) \
 	tests/faults/test_kills.py::test_both_gateways_are_killed_in_turn
 IN_ANY_PARTITIONS := tests/system tests/nats tests/faults
-SHARE ?= 10
+SHARE ?= 20
 SHARE_SEED ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo 0)
 test-partitions: install
 	$(PYTHON) -m pytest $(PARTITIONED) --partitions 4 $(SLOWEST) -p no:cacheprovider
@@ -126,8 +142,9 @@ test-partitions: install
 test-browser: install
 	$(PYTHON) -m pytest tests/browser $(SLOWEST) -p no:cacheprovider
 
-# Everything else: the model, faults, fuzzing, containers, Prometheus, Kubernetes.
-OUTSIDE = $(filter-out $(INSIDE) tests/system tests/browser tests/attacks tests/support tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
+# Everything else: faults, the secured broker, Prometheus, containers.
+ELSEWHERE := $(COMPUTING) $(addprefix tests/,unit broker contract system browser attacks support __pycache__)
+OUTSIDE = $(filter-out $(ELSEWHERE),$(patsubst %/,%,$(wildcard tests/*/)))
 test-outside: install
 	$(PYTHON) -m pytest $(OUTSIDE) $(SLOWEST) -p no:cacheprovider
 
@@ -150,7 +167,7 @@ soak: install ## what runs long: faults round after round, the whole model, ever
 	$(PYTHON) -m tests.faults.rounds --rounds $(ROUNDS) --seed $(SEED)
 	$(PYTHON) -m tests.faults.stops --seed $(SEED)
 	TIELINE_FUZZ_SEED=$(SEED) TIELINE_LATE_ROUNDS=$(ROUNDS) $(PYTHON) -m pytest tests/faults/test_late_orders.py -q -p no:cacheprovider
-	$(PYTHON) -m pytest $(IN_ANY_PARTITIONS) --partitions 4 -q -p no:cacheprovider
+	TIELINE_RACING_PAIRS=50 $(PYTHON) -m pytest $(IN_ANY_PARTITIONS) --partitions 4 -q -p no:cacheprovider
 	TIELINE_EVERY_BROWSER=1 $(PYTHON) -m pytest tests/browser -q -p no:cacheprovider
 	$(PYTHON) -m tests.attacks --seconds $(SECONDS_EACH)
 

@@ -18,7 +18,7 @@ from bench.systems import tieline
 from tieline.load.calls import measure_calls
 from tieline.load.measurement import Measurement
 
-pytestmark = [pytest.mark.needs("compiler"), pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.needs("compiler"), pytest.mark.timeout(600)]
 
 ROOT: Final = Path(__file__).parents[2]
 

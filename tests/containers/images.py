@@ -5,7 +5,8 @@
 - Tieline's own, by that Dockerfile, without a network: its wheels are fetched by this machine's pip;
 - HAProxy: this machine's, with the libraries that it loads, and nothing else.
 
-What is made stays in the engine, under a name that follows from what went into it.
+What is made stays in the engine, under a name that follows from what went into it. `python -m
+tests.containers.images` makes all of them in advance.
 """
 
 import hashlib
@@ -14,6 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
@@ -165,3 +167,9 @@ def _digest(parts: Iterable[bytes]) -> str:
     for part in parts:
         digest.update(hashlib.sha256(part).digest())
     return digest.hexdigest()[:12]
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as made_in:
+        base_and_builder = base_images(Path(made_in))
+        tieline_image(Path(made_in), *base_and_builder, Path(made_in, "built"))

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from tests.unit.load.some_figures import figures
-from tieline.load.figures import SENT_LATE, UNDER_WAY, percentile, warnings
+from tieline.load.figures import GENERATOR, SENT_LATE, UNDER_WAY, percentile, warnings
 from tieline.load.latencies import Spread
 
 
@@ -57,3 +57,7 @@ def test_figures_without_latencies_have_no_percentiles() -> None:
     assert math.isnan(figures(None).p99_ms)
     assert figures(Spread(1, 2, 3, 4, 5)).p50_ms == 1
     assert figures(Spread(1, 2, 3, 4, 5)).p99_ms == 3
+
+
+def test_the_generator_is_no_part_of_the_system() -> None:
+    assert figures(cpu={"gateways": 1.5, "presence": 0.5, GENERATOR: 4.0}).system_cpu == 2.0

@@ -3,7 +3,7 @@
 import pytest
 
 from tieline.runtime.message import Message, block
-from tieline.runtime.patience import PATIENCE_S, patience_of
+from tieline.runtime.patience import PATIENCE_S, patience_of, waiting_for
 
 
 def saying(value: str) -> Message:
@@ -22,3 +22,8 @@ def test_nothing_and_nonsense_is_the_usual_patience(odd: str) -> None:
 
 def test_an_older_process_says_nothing() -> None:
     assert patience_of(Message("subject", "reply", b"", b""), 3.0) == 3.0
+
+
+def test_an_asker_is_understood_to_the_millisecond_and_never_below_0() -> None:
+    assert patience_of(Message("subject", "reply", b"", waiting_for(1.2345))) == 1.234
+    assert patience_of(Message("subject", "reply", b"", waiting_for(-1))) == 0

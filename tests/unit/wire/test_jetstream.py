@@ -72,3 +72,7 @@ def test_a_question_is_the_json_that_jetstream_reads() -> None:
         "max_bytes": 1000,
         "next_by_subj": "a.b",
     }
+
+
+def test_what_has_replaced_a_message_is_asked_for_from_behind_it() -> None:
+    assert json.loads(jetstream.newer_message_of("a.b", 7)) == {"seq": 8, "next_by_subj": "a.b"}

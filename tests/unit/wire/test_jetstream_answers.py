@@ -136,3 +136,11 @@ def test_how_far_a_stream_and_its_consumer_have_come_is_read() -> None:
     assert refused.state is None
     assert refused.error is not None
     assert refused.error.is_not_found
+
+
+@pytest.mark.parametrize(("err_code", "is_no_message"), [(10037, True), (10059, False)])
+def test_a_stream_that_lacks_a_message_is_there(err_code: int, is_no_message: bool) -> None:
+    answer = jetstream_answers.read_message(b'{"error":{"code":404,"err_code":%d}}' % err_code)
+    assert answer.error is not None
+    assert answer.error.is_not_found
+    assert answer.error.is_no_message is is_no_message

@@ -186,3 +186,9 @@ def test_the_answer_to_a_direct_get_is_no_republished_message() -> None:
     assert jetstream_headers.pending(Message("", "", b"", got)) == 3
     with pytest.raises(ValueError, match="no stream has republished it"):
         jetstream_headers.position(got)
+
+
+def test_the_end_of_an_answer_says_how_far_the_replica_had_got() -> None:
+    end = block({"Nats-Num-Pending": "0", "Nats-UpTo-Sequence": "149"})
+    assert jetstream_headers.up_to(Message("r", "", b"", end)) == 149
+    assert jetstream_headers.up_to(Message("r", "", b"", b"NATS/1.0 404 No Results\r\n\r\n")) == 0

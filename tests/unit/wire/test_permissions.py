@@ -43,7 +43,7 @@ from tieline.wire.internal.sessions import (
     Tell,
 )
 from tieline.wire.internal.signals import Check
-from tieline.wire.permissions import passages, permissions
+from tieline.wire.permissions import passages, permissions, permissions_in_transition
 from tieline.wire.subjects import Keys, Subjects
 
 SUBJECTS = Subjects("blue")
@@ -232,3 +232,12 @@ def test_on_the_way_to_another_number_the_empty_streams_may_go() -> None:
     assert {user: between[user] for user in ("gateway", "router")} == {
         user: after[user] for user in ("gateway", "router")
     }
+
+
+def test_in_a_transition_presence_alone_may_adapt_streams() -> None:
+    subjects = Subjects("tieline", 2)
+    before, meanwhile = permissions(subjects), permissions_in_transition(subjects)
+    assert {name for name in before if before[name] != meanwhile[name]} == {"presence"}
+    more = set(meanwhile["presence"].say) - set(before["presence"].say)
+    assert more
+    assert all(subject.startswith("$JS.API.STREAM.UPDATE.") for subject in more)

@@ -347,3 +347,11 @@ def test_a_member_is_read_back_from_its_keys() -> None:
     assert room_and_user(Keys.given(room, user)) == (room, user)
     with pytest.raises(ValueError, match="not enough values"):
         room_and_user(Keys.user(user))
+
+
+def test_events_of_the_stream_are_told_of_where_workers_listen() -> None:
+    event = SUBJECTS.cloud_event("call.offered")
+    assert event == "tieline.cloudevents.call.offered"
+    assert SUBJECTS.cloud_events() == "tieline.cloudevents.>"
+    assert SUBJECTS.told_events() == (SUBJECTS.cloud_events(), "tieline.live.cloudevents.>")
+    assert SUBJECTS.news() == "tieline.live.cloudevents.*.*"

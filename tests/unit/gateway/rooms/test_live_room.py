@@ -506,3 +506,9 @@ def test_revisions_of_another_time_are_not_compared() -> None:
     assert hall.roster is None
     assert hall.take(change(5, ALICE, "left", revision=9), 0)
     assert not hall.take(change(6, ALICE, revision=8), 0)
+
+
+def test_a_change_that_has_been_read_is_not_taken_up_again() -> None:
+    hall = live(change(7, BOB))
+    assert not hall.take(change(5, CAROL), 0)
+    assert hall.take(change(8, CAROL), 0)

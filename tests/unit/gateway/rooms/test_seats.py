@@ -295,3 +295,11 @@ def test_whose_seat_is_taken_away_is_noted_where_its_rooms_are() -> None:
     seats.put_out(HALL)
     assert put_out == [HALL]
     assert seats.of(HALL) is None
+
+
+def test_a_seat_is_ending_when_its_member_was_put_out() -> None:
+    hall, alice = live(), Client(ALICE)
+    seat = alice.seats.enter(hall, 0)
+    assert not seat.is_ending
+    hall.take(change(5, ALICE, "left", reason="kicked", tells_user=True), 0)
+    assert seat.is_ending
