@@ -167,6 +167,7 @@ soak: install ## what runs long: faults round after round, the whole model, ever
 	$(PYTHON) -m tests.faults.rounds --rounds $(ROUNDS) --seed $(SEED)
 	$(PYTHON) -m tests.faults.stops --seed $(SEED)
 	TIELINE_FUZZ_SEED=$(SEED) TIELINE_LATE_ROUNDS=$(ROUNDS) $(PYTHON) -m pytest tests/faults/test_late_orders.py -q -p no:cacheprovider
+	TIELINE_RACING_PAIRS=50 $(PYTHON) -m pytest tests/system/test_races.py -q -p no:cacheprovider
 	TIELINE_RACING_PAIRS=50 $(PYTHON) -m pytest $(IN_ANY_PARTITIONS) --partitions 4 -q -p no:cacheprovider
 	TIELINE_EVERY_BROWSER=1 $(PYTHON) -m pytest tests/browser -q -p no:cacheprovider
 	$(PYTHON) -m tests.attacks --seconds $(SECONDS_EACH)
