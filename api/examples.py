@@ -4,7 +4,6 @@ They tell one story, of `user_123` and `user_456` in `room_1`, and are sent to a
 tests/system/test_api_examples.py: what is answered there is what stands here.
 """
 
-import copy
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -101,10 +100,13 @@ EXAMPLES: Final[Mapping[str, OfOperation]] = {
 class WithExamples(JsonRenderPlugin):
     """Gives the document with the examples in it, and with what bodies and fields mean."""
 
+    _written: bytes = b""
+
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        """Write the document; the framework keeps its own for the next time."""
-        written = with_descriptions(with_examples(copy.deepcopy(openapi_schema)))
-        return super().render(request, written)
+        """Write the document, once: that takes some milliseconds, and who asks for it needs no key."""
+        if not self._written:
+            self._written = super().render(request, with_descriptions(with_examples(openapi_schema)))
+        return self._written
 
 
 def with_examples(document: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from litestar.testing import RequestFactory
+
+from api.examples import WithExamples
 from api.resources.users import user_routes
 from tests.support.api import FakePresence, client_of
 from tests.unit.api.test_examples import document as document  # the fixture
@@ -31,6 +34,12 @@ def test_a_field_says_what_its_docstring_does_by_its_name_in_json(document: dict
 def test_what_is_said_of_a_type_stands_before_what_is_said_of_a_field(document: dict[str, Any]) -> None:
     banned = schemas(document)["User"]["properties"]["bannedUntil"]
     assert banned["description"] == "Unix milliseconds. Absent: it is not banned."
+
+
+def test_the_document_is_written_once() -> None:
+    request, plugin = RequestFactory().get("/"), WithExamples(path="/")
+    first, second = [plugin.render(request, {"paths": {}, "components": {"schemas": {}}}) for _ in range(2)]
+    assert first is second
 
 
 async def test_who_reads_the_document_twice_reads_the_same() -> None:
