@@ -40,9 +40,10 @@ STARTS_NOTHING: Final = {
     "tests/attacks/attacking.py",
     "tests/attacks/honest.py",
     "tests/broker/runtime/a_process.py",
+    "tests/containers/images.py",
     "tests/support/golden.py",
 }
-"""Commands that leave nothing behind, however they end."""
+"""Commands that leave nothing behind that does not end by itself."""
 
 
 TAKES_NONE = {"tests/broker/runtime/a_process.py", "tests/browser/bidi_relay.py"}

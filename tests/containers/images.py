@@ -6,7 +6,7 @@
 - HAProxy: this machine's, with the libraries that it loads, and nothing else.
 
 What is made stays in the engine, under a name that follows from what went into it. `python -m
-tests.containers.images` makes all of them in advance.
+tests.containers.images` makes Tieline's in advance, and what it is made on.
 """
 
 import hashlib
@@ -26,6 +26,7 @@ import docker
 from deploy.supply_chain.image import build
 from tests.support.demand import program
 from tests.support.nats_container import DOCKER_TIMEOUT_S
+from tieline.cli.options import option_parser
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -170,6 +171,7 @@ def _digest(parts: Iterable[bytes]) -> str:
 
 
 if __name__ == "__main__":
+    option_parser("python -m tests.containers.images", __doc__).parse_args()
     with tempfile.TemporaryDirectory() as made_in:
         base_and_builder = base_images(Path(made_in))
         tieline_image(Path(made_in), *base_and_builder, Path(made_in, "built"))

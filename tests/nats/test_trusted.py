@@ -19,7 +19,7 @@ from tests.support.waiting import until_true, within
 from tieline.runtime.broker import connect
 from tieline.runtime.message import Message
 from tieline.runtime.settings import BrokerLogin
-from tieline.webhook_bucket import make_bucket
+from tieline.webhook_bucket import Unavailable, make_bucket
 from tieline.wire import jetstream, jetstream_answers
 from tieline.wire.ids import SessionId, UserId
 from tieline.wire.subjects import Keys as KvKeys
@@ -37,10 +37,18 @@ ASKS_FOR_MINE = msgspec.json.encode({"last_by_subj": MINE})
 
 @pytest.fixture
 async def _bucket(cluster: SecuredCluster, system: System) -> None:
-    """Make the bucket of webhooks, as the first worker does."""
+    """Make the bucket of webhooks, as the first worker does: it tries until the cluster takes it."""
     login = BrokerLogin("webhooks", cluster.prepared.password("webhooks"), str(cluster.prepared.ca))
     broker = await connect(cluster.url, "worker", login, SUBJECTS.inbox("webhooks", "maker"))
-    await make_bucket(broker, SUBJECTS.webhooks(), "file", 3)
+
+    async def is_made() -> bool:
+        try:
+            await make_bucket(broker, SUBJECTS.webhooks(), "file", 3)
+        except Unavailable:
+            return False
+        return True
+
+    await until_true(is_made)
     await broker.close()
 
 
