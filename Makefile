@@ -142,9 +142,9 @@ test-partitions: install
 test-browser: install
 	$(PYTHON) -m pytest tests/browser $(SLOWEST) -p no:cacheprovider
 
-# Everything else: faults, the secured broker, Prometheus, containers.
+# Everything else: faults, the secured broker, Prometheus; and, last, containers, for which images are made meanwhile.
 ELSEWHERE := $(COMPUTING) $(addprefix tests/,unit broker contract system browser attacks support __pycache__)
-OUTSIDE = $(filter-out $(ELSEWHERE),$(patsubst %/,%,$(wildcard tests/*/)))
+OUTSIDE = $(filter-out $(ELSEWHERE) tests/containers,$(patsubst %/,%,$(wildcard tests/*/))) tests/containers
 test-outside: install
 	$(PYTHON) -m pytest $(OUTSIDE) $(SLOWEST) -p no:cacheprovider
 

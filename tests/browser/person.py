@@ -119,12 +119,12 @@ class Person:
         """Answer the call that rings."""
         await self.page.evaluate("() => call.accept()")
 
-    async def until(self, condition: str, argument: Any = None) -> Any:
+    async def until(self, condition: str, argument: Any = None, within_s: float = PATIENCE_S) -> Any:
         """Wait until a function of the page gives something true, and return that."""
-        found = await self.page.evaluate(UNTIL % (condition, PATIENCE_S, POLL_S), argument)
+        found = await self.page.evaluate(UNTIL % (condition, within_s, POLL_S), argument)
         if not found:
             situation = await self.page.evaluate(SITUATION)
-            raise AssertionError(f"{self.user}: not so within {PATIENCE_S:g} s: {condition}\n{situation}")
+            raise AssertionError(f"{self.user}: not so within {within_s:g} s: {condition}\n{situation}")
         return found
 
     async def hears(self, peer: "Person | None" = None, after: Any = None) -> Any:
@@ -132,9 +132,10 @@ class Person:
         argument = {"peer": peer and peer.user, "after": after or NOTHING}
         return await self.until(HEARD, argument)
 
-    async def ends(self) -> str:
+    async def ends(self, within_s: float = PATIENCE_S) -> str:
         """Wait until the call has ended; return why."""
-        return str(await self.until("() => window.call?.state === 'ended' && call.reason"))
+        ended = "() => window.call?.state === 'ended' && call.reason"
+        return str(await self.until(ended, within_s=within_s))
 
     async def said(self) -> list[str]:
         """What it has sent and heard, as `out WEBRTC_OFFER`: no candidates, and no WEBRTC_INFO."""

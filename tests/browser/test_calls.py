@@ -16,6 +16,10 @@ from tests.support.running_dev import RunningDev
 from tests.unit.client.minimal_gateway import event, reply
 from tests.unit.client.resuming_gateways import Backend, Gateway
 
+CUT_OFF_S = 60.0
+"""For who is gone without a word to be given up, which takes 30 s: a busy browser may end a tab before its
+page hears of that. What a page says that hears of it is tried in test_trouble.py."""
+
 
 @pytest.mark.both
 async def test_two_browsers_on_two_gateways_hear_each_other(person: PersonMaker) -> None:
@@ -97,7 +101,7 @@ async def test_a_callee_who_closes_the_tab_is_gone(person: PersonMaker) -> None:
     alice, bob = await pair(person)
     await alice.calls(bob)
     await bob.page.close()
-    assert await alice.ends() == "disconnected"
+    assert await alice.ends(CUT_OFF_S) == "disconnected"
 
 
 async def test_a_callee_who_closes_the_tab_while_it_rings_is_gone(person: PersonMaker) -> None:
@@ -105,7 +109,7 @@ async def test_a_callee_who_closes_the_tab_while_it_rings_is_gone(person: Person
     await alice.ring(bob)
     await bob.is_rung()
     await bob.page.close()
-    assert await alice.ends() == "disconnected"
+    assert await alice.ends(CUT_OFF_S) == "disconnected"
 
 
 async def test_nobody_is_called_who_is_not_in_the_room(person: PersonMaker) -> None:

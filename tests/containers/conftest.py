@@ -5,16 +5,17 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from tests.containers.fleet import Fleet, Images
-from tests.containers.images import base_images, haproxy_image, tieline_image
+from tests.containers.images import base_images, haproxy_image, one_at_a_time, tieline_image
 from tests.support.resuming import ResumingPeople
 
 
 @pytest.fixture(scope="session")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Images:
     folder = tmp_path_factory.mktemp("images")
-    base, builder = base_images(folder)
     built = folder / "built"
-    return Images(base, tieline_image(folder, base, builder, built), haproxy_image(folder), built)
+    with one_at_a_time():
+        base, builder = base_images(folder)
+        return Images(base, tieline_image(folder, base, builder, built), haproxy_image(folder), built)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ What is made stays in the engine, under a name that follows from what went into 
 tests.containers.images` makes Tieline's in advance, and what it is made on.
 """
 
+import fcntl
 import hashlib
 import os
 import re
@@ -16,8 +17,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +39,14 @@ COMPILER: Final = ("gcc", "libc6-dev", f"libpython{PYTHON}-dev")
 
 BUILD_TIMEOUT_S: Final = 240
 """For one answer of the engine while it builds."""
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Let no other process make images meanwhile: two that make the same would have one each."""
+    with Path(tempfile.gettempdir(), "tieline-test-images.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def base_images(folder: Path) -> tuple[str, str]:
@@ -172,6 +181,6 @@ def _digest(parts: Iterable[bytes]) -> str:
 
 if __name__ == "__main__":
     option_parser("python -m tests.containers.images", __doc__).parse_args()
-    with tempfile.TemporaryDirectory() as made_in:
+    with one_at_a_time(), tempfile.TemporaryDirectory() as made_in:
         base_and_builder = base_images(Path(made_in))
         tieline_image(Path(made_in), *base_and_builder, Path(made_in, "built"))
