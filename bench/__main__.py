@@ -14,7 +14,7 @@ from bench import machine
 from bench.command import end_with
 from bench.losses import measure_losses
 from bench.rounds import FaultyRun, Plan, Results, measure
-from bench.systems import NO_STORM, STARTERS, System, why_no_socketio
+from bench.systems import NO_STORM, STARTERS, USUAL_SYSTEMS, System, why_no_socketio
 from bench.table import render
 from tieline.cli.options import number, option_parser, seconds, whole
 from tieline.load.calls import Kind
@@ -125,7 +125,7 @@ async def main(options: argparse.Namespace, command: str) -> int:
         StartError, FaultyRun, LoadError, UpgradeRefused, OSError, TimeoutError: no figures, and why.
     """
     plan = plan_of(options)
-    words = list(dict.fromkeys(options.systems or STARTERS))
+    words = list(dict.fromkeys(options.systems or USUAL_SYSTEMS))
     left_out = why_no_socketio()
     if options.systems is None and left_out:
         sys.stderr.write(f"bench: socket.io + Redis IS LEFT OUT: {left_out}\n")

@@ -148,12 +148,13 @@ async def tieline(
     tree: Path = ROOT,
     name: str = "Tieline",
     size: Size = USUAL,
+    acks: bool = False,
     settings: Mapping[str, str] = NO_SETTINGS,
     log: Path | None = None,
 ) -> AsyncIterator[System]:
     """Start Tieline, as `tieline dev` does, but without events, which are off where nobody asks for them.
 
-    Of this tree, or of another one that has a `tieline dev`. `log` is kept.
+    Of this tree, or of another one that has a `tieline dev`. `acks`: who sends asks for them. `log` is kept.
     """
     secret = secrets.token_urlsafe(32)
     with tempfile.TemporaryDirectory(prefix="tieline-bench-") as folder:
@@ -174,7 +175,7 @@ async def tieline(
         async with run_process((sys.executable, *words), environment=environment, folder=tree) as process:
             written = await _until_written(ready, process, "tieline dev")
             urls = written["gateways"]
-            target = Target(urls[0], urls[1 % len(urls)], secret, more_urls=tuple(urls[2:]))
+            target = Target(urls[0], urls[1 % len(urls)], secret, more_urls=tuple(urls[2:]), acks=acks)
 
             def pids() -> Pids:
                 return in_parts(ready_file.read(ready).pids)
@@ -196,6 +197,7 @@ def _kept(log: Path) -> Path:
 
 STARTERS: Final[Mapping[str, Callable[[], AbstractAsyncContextManager[System]]]] = {
     "tieline": tieline,
+    "tieline-acks": partial(tieline, name="Tieline, with acks", acks=True),
     "handrolled": handrolled,
     "handrolled-half": partial(handrolled, broker_has_half=True),
     "socketio": socketio,
@@ -205,9 +207,12 @@ STARTERS: Final[Mapping[str, Callable[[], AbstractAsyncContextManager[System]]]]
 }
 """Every system, by the word that chooses it. Redis has one thread: no more than Tieline's broker has."""
 
+USUAL_SYSTEMS: Final = tuple(word for word in STARTERS if word != "tieline-acks")
+"""Those of a bench that is not told which: acks are looked at in the relay alone."""
 
 NO_STORM: Final[Mapping[str, str]] = {
-    "echo": "the bare echo is one process, after whose death there is none to come back to"
+    "echo": "the bare echo is one process, after whose death there is none to come back to",
+    "tieline-acks": "all who come back to a Tieline ask for acks",
 }
 """Why a system loses no gateway, by the word that chooses it."""
 

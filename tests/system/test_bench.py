@@ -50,6 +50,14 @@ def test_options_alone_measure_the_relay(dev: RunningDev) -> None:
     assert "CPU s per 100,000 signals: nats " in lines[1]
 
 
+def test_a_relay_with_acks_gets_each_of_them(dev: RunningDev, tmp_path: Path) -> None:
+    words = ("relay", "--ready-file", str(dev.ready_file), "--pairs", "3", "--acks", *SHORT)
+    ((name, figures),) = measured(tmp_path, *words).items()
+    assert name == "3 pairs, with acks"
+    assert figures["asked"] == {"pairs": 3, "acks": "asked for"}
+    assert figures["count"] > 0
+
+
 def test_an_open_loop_keeps_its_rate_while_pairs_change(dev: RunningDev, tmp_path: Path) -> None:
     picture = tmp_path / "load.svg"
     words = ("--pairs", "4", "--rate", "100", "--churn", "4", *SHORT, "--picture", str(picture))

@@ -41,6 +41,8 @@ class Target:
     """Further gateways: pairs and sessions go around over all."""
     tls: ssl.SSLContext | None = None
     """Whose certificates are trusted for wss://; None: those that the system trusts."""
+    acks: bool = False
+    """Whether those who send in the relay ask Tieline for acks (`acks=1`)."""
     connection: type[Connection] = Connection
     """Another one, for a server that wraps messages in something of its own."""
 
@@ -80,6 +82,7 @@ class _FromServer(msgspec.Struct):
     cmd: str = ""
     code: int = 200
     reason: str = ""
+    ack: str = ""
 
 
 class LoadClient:
@@ -87,8 +90,9 @@ class LoadClient:
 
     connection: Connection
 
-    def __init__(self, user: str) -> None:
+    def __init__(self, user: str, *, asks_for_acks: bool = False) -> None:
         self.user = user
+        self.asks_for_acks = asks_for_acks
         self.faults = Faults()
         self.last_refusal = ""
         self.arrived = 0
@@ -172,22 +176,27 @@ class LoadClient:
         elif awaited is not None:
             if not awaited.done():
                 awaited.set_result(None)
-        elif reply.cmd.startswith("WEBRTC_"):
+        elif reply.cmd.startswith("WEBRTC_") and not (reply.ack and self.asks_for_acks):
             self.faults.foreign += 1
 
 
-async def arrive(target: Target, user: str, url: str, headers: dict[str, str] | None = None) -> LoadClient:
+async def arrive(
+    target: Target, user: str, url: str, headers: dict[str, str] | None = None, *, acks: bool = False
+) -> LoadClient:
     """Connect a user, and wait until others can reach it; `headers` are those that were made for it before.
+
+    `acks`: it asks for acks, which only Tieline has.
 
     Raises:
         LoadError: the server did not greet in time.
         UpgradeRefused, OSError, TimeoutError: as `connect`.
     """
-    client = LoadClient(user)
+    client = LoadClient(user, asks_for_acks=acks)
     if headers is None:
         headers = target.headers(user)
-    if target.secret is None:
-        url = f"{url}{'&' if '?' in url else '?'}user={quote(user)}"
+    query = f"user={quote(user)}" if target.secret is None else "acks=1" if acks else ""
+    if query:
+        url = f"{url}{'&' if '?' in url else '?'}{query}"
     welcome = client.notice("WELCOME")
     client.connection = await connect(url, client.on_text, headers, tls=target.tls, kind=target.connection)
     if not target.echoes:

@@ -40,6 +40,10 @@ class MessageSeries:
         """Write the message with this number, from 0 to 10**12 - 1."""
         return (b"%0*d" % (DIGITS, number)).join(self._between)
 
+    def name(self, number: int) -> str:
+        """Return the requestId of the message with this number."""
+        return f"webrtc_{number:0{DIGITS}}"
+
     def read(self, message: bytes) -> int | None:
         """Tell the number of a message; None: it is not in this series."""
         digits = message[self._head : self._head + DIGITS]

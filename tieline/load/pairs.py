@@ -54,7 +54,7 @@ async def make_pair(target: Target, name: str, number: int) -> tuple[LoadClient,
         LoadError, UpgradeRefused, OSError, TimeoutError: it could not be made.
     """
     sender_url, receiver_url = target.of_pair(number)
-    sender = await arrive(target, f"{name}_a", sender_url)
+    sender = await arrive(target, f"{name}_a", sender_url, acks=target.acks)
     if target.echoes:
         return sender, sender
     receiver = await arrive(target, f"{name}_b", receiver_url)

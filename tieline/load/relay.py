@@ -1,8 +1,13 @@
-"""The closed-loop relay: every pair has one candidate under way, and sends the next when it has arrived."""
+"""The closed-loop relay: every pair has one candidate under way, and sends the next when it has arrived.
+
+Where senders ask for acks, they do not wait for one before they send the next, but each has to come.
+"""
 
 import asyncio
 import gc
 from typing import Final
+
+import msgspec
 
 from tieline.load.client import LoadClient, Target, leave
 from tieline.load.measurement import Measurement, Subject, clock
@@ -22,6 +27,14 @@ LATE_COPIES_S: Final = 0.05
 """After that, for a repeated copy of the last messages, which would be a fault."""
 
 
+class _Answer(msgspec.Struct):
+    request_id: str = msgspec.field(name="requestId", default="")
+    ack: str = ""
+
+
+_answers: Final = msgspec.json.Decoder(_Answer)
+
+
 class Pair:
     """One sender and one receiver on two gateways, established, with one message on its way."""
 
@@ -32,6 +45,8 @@ class Pair:
         self._send = sender.connection.send
         self._candidates = candidates(sender.user, receiver.user)
         self._number = 0
+        self._asks_for_acks = sender.asks_for_acks
+        self._acknowledged = 0
         self._due = b""
         self._sent_at = 0.0
         sender.connection.on_text = self._on_answer
@@ -39,8 +54,8 @@ class Pair:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether a message is on its way."""
-        return self._due != b""
+        """Whether a message is on its way, or an ack."""
+        return self._due != b"" or (self._asks_for_acks and self._acknowledged < self._number)
 
     def send(self) -> None:
         """Send the next message."""
@@ -59,8 +74,13 @@ class Pair:
         else:
             self._count_fault(message)
 
-    def _on_answer(self, _message: bytes) -> None:
-        """Count an error: the sender gets nothing else, because it asked for no acks."""
+    def _on_answer(self, message: bytes) -> None:
+        """Count an error: the sender gets nothing else but acks, one by one, if it asked for them."""
+        if self._asks_for_acks:
+            answer = _answers.decode(message)
+            if answer.ack and answer.request_id == self._candidates.name(self._acknowledged + 1):
+                self._acknowledged += 1
+                return
         self._faults.refused += 1
 
     def _count_fault(self, message: bytes) -> None:
@@ -80,7 +100,10 @@ async def measure_relay(target: Target, pairs: int, seconds: float, measured: Me
         LoadError, UpgradeRefused, OSError, TimeoutError: a pair could not be made.
         FileNotFoundError: one of the processes has ended.
     """
-    measured.describe(Subject("relay", {"pairs": pairs}, "signals", SIGNALS_PER_COST))
+    asked: dict[str, float | str] = {"pairs": pairs}
+    if target.acks:
+        asked["acks"] = "asked for"
+    measured.describe(Subject("relay", asked, "signals", SIGNALS_PER_COST))
     clients = await make_pairs(target, pairs, lambda count: measured.step("connect pairs", count, pairs))
     all_pairs = [Pair(measured, sender, receiver) for sender, receiver in clients]
     gc.collect()

@@ -22,9 +22,18 @@ def unchanged(message: bytes) -> list[bytes]:
     return [message]
 
 
+def unanswered(_message: bytes) -> list[bytes]:
+    return []
+
+
 @asynccontextmanager
-async def relaying(change: Callable[[bytes], list[bytes]] = unchanged) -> AsyncIterator[Target]:
-    """Relay between the users of one server; `change` makes of a message what is delivered instead."""
+async def relaying(
+    change: Callable[[bytes], list[bytes]] = unchanged, answer: Callable[[bytes], list[bytes]] = unanswered
+) -> AsyncIterator[Target]:
+    """Relay between the users of one server.
+
+    `change` makes of a message what is delivered instead, `answer` what its sender gets.
+    """
     users: dict[str, ServerConnection] = {}
 
     async def handle(connection: ServerConnection) -> None:
@@ -37,6 +46,8 @@ async def relaying(change: Callable[[bytes], list[bytes]] = unchanged) -> AsyncI
                 message = await connection.recv(decode=False)
                 for each in change(message):
                     await users[json.loads(message)["data"]["to"]].send(each, text=True)
+                for each in answer(message):
+                    await connection.send(each, text=True)
         except ConnectionClosed:
             pass
 

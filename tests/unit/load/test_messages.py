@@ -22,6 +22,7 @@ def test_every_message_is_well_formed_and_names_its_users(series: MessageSeries,
     assert isinstance(message, envelope.Signal)
     assert (message.data.sender, message.data.to) == ("a", "b")
     assert msgspec.json.decode(message.data.data)
+    assert message.request_id == series.name(7)
 
 
 def test_a_candidate_has_the_length_that_is_measured() -> None:

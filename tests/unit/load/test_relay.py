@@ -1,8 +1,10 @@
 """`tieline.load.relay`: the figures of a good relay, and the faults of a bad one."""
 
 import asyncio
+import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from websockets.utils import accept_key
@@ -42,6 +44,63 @@ async def test_an_echo_is_measured_with_one_connection_a_pair() -> None:
         await pair[0].connection.close()
     assert figures.faults == Faults()
     assert figures.per_second > 0
+
+
+ACK = (
+    '{{"requestId":"{name}","module":"ROOM","cmd":"{cmd}",'
+    '"code":200,"msg":"success","data":null,"ack":"relayed"}}'
+)
+
+
+def acknowledged(message: bytes) -> list[bytes]:
+    return [with_fields(ACK, message)] if is_of_who_asks(message) else []
+
+
+def refused(message: bytes) -> list[bytes]:
+    return [with_fields(ACK.replace('"relayed"', '""'), message)] if is_of_who_asks(message) else []
+
+
+def acknowledged_twice(message: bytes) -> list[bytes]:
+    return 2 * acknowledged(message)
+
+
+def never_acknowledged(_message: bytes) -> list[bytes]:
+    return []
+
+
+def with_fields(text: str, message: bytes) -> bytes:
+    read = json.loads(message)
+    return text.format(name=read["requestId"], cmd=read["cmd"]).encode()
+
+
+def is_of_who_asks(message: bytes) -> bool:
+    """Whether it is from the pair's sender: who is called asks for no acks."""
+    return b"WEBRTC_ANSWER" not in message
+
+
+async def test_acks_that_were_asked_for_come_one_for_each() -> None:
+    async with relaying(answer=acknowledged) as target:
+        figures = await relayed(replace(target, acks=True), 2)
+    assert figures.faults == Faults()
+    assert figures.asked == {"pairs": 2, "acks": "asked for"}
+    assert figures.per_second > 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "asks", "found"),
+    [
+        (acknowledged, False, {"foreign", "refused"}),  # the offer's, and the candidates'
+        (refused, True, {"foreign", "refused", "lost"}),
+        (acknowledged_twice, True, {"refused"}),
+        (never_acknowledged, True, {"lost"}),
+    ],
+)
+async def test_each_fault_of_acks_is_counted(
+    answer: Callable[[bytes], list[bytes]], asks: bool, found: set[str]
+) -> None:
+    async with relaying(answer=answer) as target:
+        faults = (await relayed(replace(target, acks=asks), 1)).faults
+    assert {name for name in Faults.__dataclass_fields__ if getattr(faults, name)} == found
 
 
 def is_candidate(message: bytes) -> bool:

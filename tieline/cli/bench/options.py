@@ -52,6 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=(1, 50, 200),
         help="numbers of pairs (1 50 200)",
     )
+    made["relay"].add_argument(
+        "--acks", action="store_true", help="senders ask for acks (acks=1), each of which has to come"
+    )
     load = made["load"]
     load.add_argument("--pairs", metavar="N", type=_count, default=50, help="so many pairs (%(default)s)")
     load.add_argument(

@@ -4,6 +4,7 @@ import argparse
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -60,8 +61,10 @@ def _told_of_limits(target: Target, measure: Measure) -> Measure:
 
 
 def _relay(options: argparse.Namespace, target: Target) -> list[Run]:
+    target = replace(target, acks=options.acks)
+
     def run(pairs: int) -> Run:
-        name = "1 pair" if pairs == 1 else f"{pairs} pairs"
+        name = f"{pairs} pair{'s' if pairs > 1 else ''}{', with acks' if options.acks else ''}"
         return Run(name, 2 * pairs, lambda measured: measure_relay(target, pairs, options.seconds, measured))
 
     return [run(pairs) for pairs in options.pairs]

@@ -29,6 +29,7 @@ def parsed(words: str) -> argparse.Namespace:
     ("words", "names", "most"),
     [
         ("relay --pairs 1 50", ["1 pair", "50 pairs"], 100),
+        ("relay --pairs 1 50 --acks", ["1 pair, with acks", "50 pairs, with acks"], 100),
         ("load --rate 100 2500 --pairs 5", ["100 signals/s, 5 pairs", "2,500 signals/s, 5 pairs"], 10),
         ("setup --at-once 4", ["4 at once, new pairs", "4 at once, pairs that redial"], 201),
         ("setup --of redial", ["8 at once, pairs that redial"], 257),
