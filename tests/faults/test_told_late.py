@@ -4,7 +4,7 @@ The broker recognizes what it had for 75 s; here for less (`tests/support/stoppi
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +15,7 @@ from tests.support.partitions import partitions
 from tests.support.people import People, Person
 from tests.support.system import Service, System
 from tests.support.waiting import until, until_true
-from tieline.runtime.broker import Broker, connect
+from tieline.runtime.broker import Broker
 from tieline.wire.ids import RoomId, UserId
 from tieline.wire.subjects import Subjects
 
@@ -38,13 +38,6 @@ def stops_if(tmp_path: Path) -> Path:
 def system(nats_url: str, tmp_path: Path, stops_if: Path) -> Iterator[System]:
     with System(nats_url, tmp_path, presences=2, stops_if=stops_if) as running:
         yield running
-
-
-@pytest.fixture
-async def broker(nats_url: str) -> AsyncIterator[Broker]:
-    connected = await connect(nats_url, "test")
-    yield connected
-    await connected.close()
 
 
 def let_one_stop(stops_if: Path) -> None:
