@@ -1,6 +1,7 @@
-"""A presence process stops amid telling of a change, and goes on when the broker does not know that any more.
+"""A presence process stops amid telling of a change.
 
-The broker recognizes what it had for 75 s; here for less (`tests/support/stopping_itself`).
+It goes on when the broker does not know that any more, which recognizes what it had for 75 s; here for less
+(`tests/support/stopping_itself`). Or it never does, and the next one begins when the user would be forgotten.
 """
 
 import asyncio
@@ -22,6 +23,9 @@ from tieline.wire.subjects import Subjects
 STOPPED_S: Final = 1.0
 """Longer than the broker recognizes here what it had."""
 
+RETENTION_S: Final = 1
+"""How long a user is remembered here who is gone; else five minutes."""
+
 JOINED_LEFT_JOINED: Final = 3
 
 STOPPED: Final = "T"
@@ -37,6 +41,14 @@ def stops_if(tmp_path: Path) -> Path:
 @pytest.fixture
 def system(nats_url: str, tmp_path: Path, stops_if: Path) -> Iterator[System]:
     with System(nats_url, tmp_path, presences=2, stops_if=stops_if) as running:
+        yield running
+
+
+@pytest.fixture
+def with_one(nats_url: str, tmp_path: Path, stops_if: Path) -> Iterator[System]:
+    """A system with a single presence process, where users are soon forgotten."""
+    settings = {"OFFLINE_RETENTION": str(RETENTION_S)}
+    with System(nats_url, tmp_path, settings=settings, stops_if=stops_if) as running:
         yield running
 
 
@@ -93,3 +105,15 @@ async def test_who_is_back_does_not_leave_once_more(system: System, broker: Brok
         await people.hear_nothing(alice, bob)
         members = (await bob.asks("MEMBERS", {"room": people.room}))["members"]
         assert [member["userId"] for member in members[:2]] == [bob.user, alice.user]
+
+
+async def test_who_has_left_is_no_ghost_though_none_lives_for_long(with_one: System, stops_if: Path) -> None:
+    async with People(with_one) as people:
+        alice, bob = await people.two()
+        let_one_stop(stops_if)
+        await alice.connection.drop()
+        process = await until(lambda: stopped(with_one))
+        await asyncio.sleep(2 * RETENTION_S)
+        process.kill()
+        await asyncio.to_thread(with_one.add, "presence")
+        await bob.hears_left(people.room, alice.user, "disconnected")
