@@ -12,17 +12,15 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 
 from presence.effects import NOTHING_TOLD, Case, Effects, Told
+from presence.preparations import NoteWaiting, Preparations
 from presence.records import MAX_TRIES, Records
 from presence.rosters import Rosters
 from presence.rules.change import (
-    Await,
     Change,
     Entered,
     Facts,
     ListRoom,
     LookAgain,
-    LookAt,
-    Prepare,
     RecordT,
     Reply,
     Rule,
@@ -31,22 +29,17 @@ from presence.rules.change import (
 from presence.rules.effects import Effect, RemoveNote, is_cheap
 from presence.rules.facts import keeping
 from presence.rules.negotiated import Negotiation, dropping
-from presence.rules.room import UNCLAIMED_MS
-from presence.rules.user import RosterEntry, User
+from presence.rules.user import User
 from presence.settling import Settling
-from presence.side_by_side import both, side_by_side
+from presence.side_by_side import side_by_side
 from presence.store import ABSENT, Conflict, StoreUnavailable
 from presence.targets import Clock, Found, Target
 from tieline import metrics
-from tieline.wire.ids import RoomId, UserId
-from tieline.wire.subjects import Keys
+from tieline.wire.ids import RoomId
 
 STOOD_STILL_MS: Final = 30_000
 """Whoever has read or written a record so long ago has been stopped since. What others are told again is
 recognized for more than twice as long (`presence.mailbox.MIN_KEEP_S`)."""
-
-SURE_MS: Final = UNCLAIMED_MS // 4
-"""For so long a roster entry that was written is there, whatever others take it for."""
 
 ALONE_AFTER_MS: Final = 60_000
 """For so long after it has found what another process did not settle yet, a process settles at once: to carry
@@ -68,10 +61,6 @@ class Outbox(Protocol):
     def tell(self, key: str, record: User | Negotiation, revision: int, since: int) -> None:
         """Tell later, and as far as it can be, what a record keeps; it was written at `since`, or later."""
         ...
-
-
-NoteWaiting = Callable[[Await, int], Awaitable[bool]]
-"""Takes who waits for whom, and now; returns whether it is noted. Else too many wait already."""
 
 
 class Finished(NamedTuple):
@@ -116,9 +105,8 @@ class ChangeLoop:
         self._settling = settling
         self._alone_from = 0
         self._outbox = outbox
-        self._note_waiting = note_waiting
+        self._preparations = Preparations(records, rosters, clock, note_waiting)
         self._records = records
-        self._rosters = rosters
         self._effects = effects
         self.clock = clock
         self._carried_out: dict[str, tuple[int, tuple[Effect, ...]]] = {}
@@ -170,7 +158,7 @@ class ChangeLoop:
                 step: Step[RecordT] = rule(seen, self._records.users_in(found, target.beside), facts)
                 if not isinstance(step, Change):
                     try:
-                        found, facts = await self._provide(step, target.owner, others, found, facts)
+                        found, facts = await self._preparations.make(step, target.owner, others, found, facts)
                     except Conflict:
                         metrics.CAS_CONFLICTS.inc()
                         confirmed = True
@@ -195,7 +183,8 @@ class ChangeLoop:
                         self._settling.drop(target.key)
                     if _owes(record):
                         listed = None if has_roster else _listed_by(step.reply)
-                        case = Case(listed, self._entered(target, facts))
+                        entered = self._preparations.entered(target.key, target.owner, facts)
+                        case = Case(listed, entered)
                         told = await self._carry_out(target, record, revision, now, case)
                         if not told.left:
                             self._note_carried_out(target.key, record, revision)
@@ -243,37 +232,6 @@ class ChangeLoop:
 
         self._settling.put(target.key, revision, settle)
 
-    def _entered(self, target: Target[RecordT], facts: Facts) -> tuple[RoomId, ...]:
-        """Name the rooms that were just entered, and of which the entry is still there.
-
-        It may be taken for left behind later, or, where its revision says nothing beside that of the record,
-        be removed with an older membership: then it has to be looked for. So has one that another copy of the
-        request has entered, for which that may not have found a seat.
-        """
-        if self.clock() - facts.now >= SURE_MS:
-            return ()
-        entries = ((room, Keys.room(room, target.owner)) for room in facts.entered)
-        return tuple(room for room, key in entries if self._records.are_together(target.key, key))
-
-    async def _provide(
-        self,
-        wanted: Prepare | LookAt | Await,
-        user: UserId,
-        others: tuple[str, ...],
-        found: Found,
-        facts: Facts,
-    ) -> tuple[Found, Facts]:
-        """Do what a rule wants before it decides. What it looks at and is not there was looked at, too."""
-        if isinstance(wanted, LookAt):
-            keys = (*others, *wanted.keys)
-            there = await self._records.store.read(*keys, confirmed=True)
-            found = {**found, **dict.fromkeys(keys, ABSENT), **there}
-            return found, facts._replace(read=found)
-        if isinstance(wanted, Await):
-            is_noted = self._note_waiting is not None and await self._note_waiting(wanted, self.clock())
-            return found, facts._replace(prepared=wanted, is_noted=is_noted)
-        return found, await self._prepare(user, wanted, found, facts)
-
     async def _has_changed(self, keys: tuple[str, ...], found: Found) -> bool:
         """Whether the leader says something else of these keys than what was read of them."""
         leader = await self._records.store.read(*keys, confirmed=True, known=found)
@@ -295,25 +253,6 @@ class ChangeLoop:
         self._carried_out[key] = revision, record.pending
         if len(self._carried_out) > MAX_CARRIED_OUT:
             del self._carried_out[next(iter(self._carried_out))]
-
-    async def _prepare(self, user: UserId, wanted: Prepare, found: Found, facts: Facts) -> Facts:
-        """Store what must be there before the record says so."""
-        if wanted.note_of is None:
-            return await self._enter(user, wanted, found, facts._replace(note=0))
-        noting = self._records.note(wanted.note_of, wanted.session, user, renews=wanted.renews_note)
-        if not wanted.rooms:  # one thing to wait for needs no task
-            return facts._replace(prepared=wanted, note=await noting, entries={}, entered=())
-        note, ready = await both(noting, self._enter(user, wanted, found, facts))
-        return ready._replace(note=note)
-
-    async def _enter(self, user: UserId, wanted: Prepare, found: Found, facts: Facts) -> Facts:
-        entry = RosterEntry(wanted.session, facts.now, wanted.hears)
-        entries = await self._rosters.enter(user, entry, wanted.rooms, found, facts.revision)
-        return facts._replace(
-            prepared=wanted,
-            entries={room: each.revision for room, each in entries.items()},
-            entered=tuple(room for room, each in entries.items() if each.is_new),
-        )
 
     async def _commit(
         self,

@@ -14,6 +14,7 @@ from presence.announce import Announcer
 from presence.call_endings import ENDED_AT_ONCE
 from presence.change_loop import ChangeLoop, Finished, Loaded, Outbox
 from presence.effects import AllHear, Effects
+from presence.frames_apart import completed
 from presence.kept_offers import KeptOffers
 from presence.old_calls import OldCalls
 from presence.records import Guess, Records, rosters_in, user_in
@@ -29,7 +30,7 @@ from presence.rules.change import (
 )
 from presence.rules.doubts import changes_nothing, doubted
 from presence.rules.gathered import gathered
-from presence.rules.negotiated import Negotiation, apart, lies_apart
+from presence.rules.negotiated import Negotiation
 from presence.rules.room import StoredEntry
 from presence.rules.session import calls_are_ended
 from presence.rules.user import RosterEntry, User
@@ -38,11 +39,10 @@ from presence.second_look import Offered
 from presence.settling import Settling
 from presence.store import Record
 from presence.targets import Clock, Found, NegotiationRecord, UserRecord
-from tieline.wire.ids import FrameDigest, RoomId, UserId
+from tieline.wire.ids import RoomId, UserId
 from tieline.wire.internal.directions import PresenceReply
 from tieline.wire.internal.rooms import RoomJoined, RoomMembers
 from tieline.wire.internal.sessions import Opened
-from tieline.wire.internal.signals import Delivery, Relay
 from tieline.wire.subjects import Keys
 
 
@@ -252,7 +252,7 @@ class Changes:
         looks = 0
         if isinstance(finished.reply, Gathered):
             replies, looks = finished.reply
-        judged = [Judged(reply) for reply in await self._completed(replies, one, other, written)]
+        judged = [Judged(reply) for reply in await completed(replies, one, other, written, self._records)]
         if finished.look_again is not None:
             offered = Offered(one, other, finished.look_again, finished.revision)
             judged[looks] = judged[looks]._replace(offered=offered)
@@ -288,24 +288,6 @@ class Changes:
             for caller in await self._kept.callers(user):
                 await self.settle_kept(caller, user)
 
-    async def _completed(
-        self, replies: Sequence[Reply], one: UserId, other: UserId, written: Mapping[str, int]
-    ) -> list[PresenceReply]:
-        """Put the frames that lie apart into replies. One that is there no more has waited for too long."""
-        completed: list[PresenceReply] = []
-        digests: set[FrameDigest] = set()
-        for reply in replies:
-            assert not isinstance(reply, ListRoom | Entered | Gathered)  # no rule of negotiations says that
-            completed.append(reply)
-            if isinstance(reply, Relay):
-                digests.update(filter(None, (lies_apart(each.frame) for each in reply.deliveries)))
-        if not digests:
-            return completed
-        keys = {Keys.held(one, other, digest): digest for digest in digests}
-        found = await self._records.read_after(written, *written, *keys)
-        frames = {apart(digest): found[key].value for key, digest in keys.items() if key in found}
-        return [_with_frames(reply, frames) for reply in completed]
-
     async def _end_negotiation(
         self, user: UserId, peer: UserId, rule: Rule[Negotiation], found: Found
     ) -> None:
@@ -325,16 +307,3 @@ class Changes:
             return Loaded({**stored, **await self._records.store.read(*users, confirmed=True)})
 
         await self._loop.change(target, rule, load, users, confirmed=True, doubts=lambda _: ())
-
-
-def _with_frames(reply: PresenceReply, frames: Mapping[bytes, bytes]) -> PresenceReply:
-    """Put frames that lie apart into a reply; what is not among them it does not deliver."""
-    if not isinstance(reply, Relay):
-        return reply
-    deliveries: list[Delivery] = []
-    for each in reply.deliveries:
-        if each.frame is None or lies_apart(each.frame) is None:
-            deliveries.append(each)
-        elif frame := frames.get(each.frame):
-            deliveries.append(msgspec.structs.replace(each, frame=frame))
-    return msgspec.structs.replace(reply, deliveries=tuple(deliveries))

@@ -5,15 +5,16 @@ when that one died. What others are sent is then the very same, and what is stor
 """
 
 import functools
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Final, NamedTuple, assert_never
 
 from presence.announce import Announcer
 from presence.call_endings import ENDED_AT_ONCE, FEW, PAIR, CallEndings, EndNegotiation, pairs_to_end
 from presence.kept_offers import KeptOffers
+from presence.member_mail import MemberMail, RosterMap
 from presence.records import Records, rosters_in
 from presence.room_log import Added, RoomLog
-from presence.room_telling import RoomTelling, changes_of
+from presence.room_telling import RoomTelling, by_room, changes_of, rooms_of
 from presence.rosters import Rosters
 from presence.rules.effects import (
     CallEnded,
@@ -31,7 +32,6 @@ from presence.rules.effects import (
     Replaced,
     Said,
     SessionBegan,
-    SessionEnded,
     StatusChanged,
     Woken,
 )
@@ -41,7 +41,7 @@ from presence.rules.user import User
 from presence.side_by_side import beside, both, side_by_side
 from presence.store import Record
 from tieline.wire.events import Happened
-from tieline.wire.ids import Address, RoomId, SessionId, UserId
+from tieline.wire.ids import RoomId, SessionId, UserId
 from tieline.wire.subjects import Keys
 
 Later = Callable[[], Awaitable[object]]
@@ -51,8 +51,6 @@ AllHear = Callable[[], Awaitable[bool]]
 
 SettleKept = Callable[[UserId, UserId], Awaitable[None]]
 """Takes a caller, and for whom its offer is kept; decides what becomes of it now."""
-
-RosterMap = dict[RoomId, list[StoredEntry]]
 
 
 class Case(NamedTuple):
@@ -118,6 +116,7 @@ class Effects:
         self._announcer = announcer
         self.calls = CallEndings(records, end_negotiation)
         self._telling = RoomTelling(log, announcer, clock)
+        self._mail = MemberMail(announcer, self._telling.is_news)
         self._all_hear = all_hear
 
     async def of_user(
@@ -135,8 +134,8 @@ class Effects:
         roster is read, and those of the members who are there are told one by one. With `leaves_calls` the
         calls of a session that has ended are left alone if they are many.
         """
-        pending = list(_by_room(record))
-        rooms = list(dict.fromkeys(_rooms_of(record, pending)))
+        pending = list(by_room(record))
+        rooms = list(dict.fromkeys(rooms_of(record, pending)))
         is_whole = bool(rooms) and not await self._all_hear()
         read_whole = [room for room in rooms if is_whole or room == case.listed]
         patterns = [*_rosters(read_whole), *_own_entries(user, pending, {*read_whole, *case.entered})]
@@ -179,17 +178,17 @@ class Effects:
                 case EndCalls() | EndCallsWithoutRoom():
                     await self.calls.end(user, revision, effect, pairs, found)
                 case MemberCame():
-                    self._member_came(user, revision, effect, rosters[effect.room])
+                    self._mail.came(user, revision, effect, rosters[effect.room])
                     is_unread = effect.room in case.entered and effect.room not in read_whole
                     if not (is_unread or _has_entry(rosters[effect.room], user, record.session.id)):
                         last.append(functools.partial(self._rosters.restore, effect.room, user, effect.at))
                         changed.append(effect.room)
                 case MemberWent():
-                    last += self._member_went(
-                        user, record, revision, effect, rosters[effect.room] if is_whole else None
-                    )
+                    roster = rosters[effect.room] if is_whole else None
+                    self._mail.went(user, record, revision, effect, roster or [])
+                    last += self._removals(user, revision, effect, roster)
                 case StatusChanged():
-                    self._status_changed(user, record, revision, effect, rosters)
+                    self._mail.status_changed(user, record, revision, effect, rosters)
                 case _:
                     assert_never(effect)
         doing = [do() for do in last]
@@ -283,29 +282,15 @@ class Effects:
         ]
         return [functools.partial(self._records.remove, key, revision) for key, revision in keys]
 
-    def _member_came(
-        self, user: UserId, revision: int, effect: MemberCame, roster: list[StoredEntry]
-    ) -> None:
-        """Tell the members that were entered before the record said so: later ones find it in the roster."""
-        if not self._telling.is_news(effect):
-            return
-        frame = self._announcer.joined_frame(effect.room, user, effect.entry)
-        self._tell_others(user, revision, roster, frame)
-
-    def _member_went(
-        self, user: UserId, record: User, revision: int, effect: MemberWent, roster: list[StoredEntry] | None
+    def _removals(
+        self, user: UserId, revision: int, effect: MemberWent, roster: list[StoredEntry] | None
     ) -> list[Later]:
-        """Tell the members that were entered before the record said so: later ones never saw this one.
+        """List what removes the entry of a member that went: not a later one, with which it has come again.
 
-        Nor is a later entry of its own removed, with which it has come again. Without the roster nobody has
-        to be told.
+        Without the roster its entry is looked for.
         """
-        frame = self._announcer.left_frame(effect.room, user, effect.entry, effect.reason)
-        self._tell_others(user, revision, roster or [], frame)
         if effect.again:
             return []
-        if effect.tell_user and not record.session.hears:
-            self._announcer.deliver(Address(user, effect.session), frame)
         if roster is None:
             remove = self._rosters.remove_own
             return [functools.partial(remove, effect.room, user, effect.session, effect.entry, revision)]
@@ -314,25 +299,6 @@ class Effects:
             for stored in roster
             if stored.user == user and stored.entry.session == effect.session and stored.revision < revision
         ]
-
-    def _status_changed(
-        self, user: UserId, record: User, revision: int, effect: StatusChanged, rosters: RosterMap
-    ) -> None:
-        """Tell the members that were entered before the record said so: later ones find it in the roster."""
-        if effect.is_silent:
-            return
-        for room in record.rooms:
-            frame = self._announcer.updated_frame(room, user, record.session)
-            self._tell_others(user, revision, rosters[room], frame)
-
-    def _tell_others(self, user: UserId, revision: int, roster: list[StoredEntry], frame: bytes) -> None:
-        """Send a frame to those other members whose gateway does not hear the room's log.
-
-        They are as they were entered when this revision was written.
-        """
-        for other in roster:
-            if other.user != user and other.revision < revision and not other.entry.hears:
-                self._announcer.deliver(Address(other.user, other.entry.session), frame)
 
 
 def _rosters(rooms: Iterable[RoomId]) -> list[str]:
@@ -347,29 +313,3 @@ def _own_entries(user: UserId, pending: Iterable[OneRoomEffect], read_whole: Col
 
 def _has_entry(roster: list[StoredEntry], user: UserId, session: SessionId) -> bool:
     return any(stored.user == user and stored.entry.session == session for stored in roster)
-
-
-def _by_room(record: User) -> Iterator[OneRoomEffect]:
-    """List what is pending, with what concerns all rooms of the record for each of them."""
-    for effect in record.pending:
-        match effect:
-            case SessionBegan():
-                for room, member in record.rooms.items():
-                    yield MemberCame(room, member.entry, effect.at)
-            case SessionEnded():
-                for room, member in record.rooms.items():
-                    yield MemberWent(room, effect.session, member.entry, "disconnected", effect.at)
-            case _:
-                yield effect
-
-
-def _rooms_of(record: User, pending: Iterable[OneRoomEffect]) -> Iterator[RoomId]:
-    """List the rooms whose members hear of what is pending."""
-    for effect in pending:
-        match effect:
-            case MemberCame() | MemberWent():
-                yield effect.room
-            case StatusChanged():
-                yield from record.rooms
-            case _:
-                pass

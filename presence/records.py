@@ -12,11 +12,21 @@ import msgspec
 
 from presence.memory import Memory
 from presence.read_budget import parts
+from presence.rules.effects import Effect, is_for_others
 from presence.rules.negotiated import RETRY_MS, Negotiation
 from presence.rules.room import StoredEntry, may_be_kept
 from presence.rules.user import RosterEntry, User
 from presence.side_by_side import both
-from presence.store import ABSENT, Conflict, CurrentStore, Dated, ListedStore, Record, StoreUnavailable
+from presence.store import (
+    ABSENT,
+    MARKER_TTL_S,
+    Conflict,
+    CurrentStore,
+    Dated,
+    ListedStore,
+    Record,
+    StoreUnavailable,
+)
 from tieline import metrics
 from tieline.runtime.unreadable import UNREADABLE, Unreadable
 from tieline.wire.ids import GatewayId, RoomId, SessionId, UserId
@@ -125,6 +135,14 @@ def rosters_in(found: Mapping[str, Record], rooms: Iterable[RoomId]) -> dict[Roo
             continue
         rosters.setdefault(prefix, []).append(stored)
     return {room: rosters.get(Keys.roster(room).removesuffix(".*"), []) for room in rooms}
+
+
+def _kept_s(usual_s: float, pending: Iterable[Effect]) -> float:
+    """Say how long a record is kept that goes by itself: longer, until others are told what has become of it.
+
+    A process that dies has that told by the next one, which may not live for as long as timers wait for it.
+    """
+    return max(usual_s, MARKER_TTL_S) if any(map(is_for_others, pending)) else usual_s
 
 
 def _has_all(found: Mapping[str, Record], written: Mapping[str, int]) -> bool:
@@ -331,7 +349,7 @@ class Records:
 
     async def write_user(self, key: str, record: User, revision: int, *, confirm: bool = True) -> int:
         """Change a user's record; an offline one is kept for the retention only. See `Store.write`."""
-        ttl_s = None if record.is_reachable else self._offline_retention_s
+        ttl_s = None if record.is_reachable else _kept_s(self._offline_retention_s, record.pending)
         value = encode(record)
         written = await self.store.write(key, value, revision, ttl_s, confirm=confirm)
         if written:
@@ -342,7 +360,7 @@ class Records:
         self, key: str, record: Negotiation, revision: int, *, confirm: bool = True
     ) -> int:
         """Change a negotiation; a record without one goes by itself. See `Store.write`."""
-        idle_s = UNTOLD_TTL_S if record.facts else IDLE_NEGOTIATION_TTL_S
+        idle_s = _kept_s(UNTOLD_TTL_S if record.facts else IDLE_NEGOTIATION_TTL_S, record.pending)
         ttl_s = None if record.is_active else idle_s
         value = encode(record)
         self.memory.forget_pair(key)  # whatever becomes of this write, the pair is another one then

@@ -10,7 +10,14 @@ import msgspec
 
 from presence.announce import Announcer
 from presence.room_log import Added, RoomLog
-from presence.rules.effects import MemberCame, MemberWent, OneRoomEffect, StatusChanged
+from presence.rules.effects import (
+    MemberCame,
+    MemberWent,
+    OneRoomEffect,
+    SessionBegan,
+    SessionEnded,
+    StatusChanged,
+)
 from presence.rules.negotiated import RETRY_MS
 from presence.rules.user import User
 from presence.side_by_side import side_by_side
@@ -77,6 +84,32 @@ class RoomTelling:
     def _tell_backends(self, happened: Iterable[_Happened]) -> None:
         for each in happened:
             self._announcer.happened(each.kind, each.fact)
+
+
+def by_room(record: User) -> Iterator[OneRoomEffect]:
+    """List what is pending, with what concerns all rooms of the record for each of them."""
+    for effect in record.pending:
+        match effect:
+            case SessionBegan():
+                for room, member in record.rooms.items():
+                    yield MemberCame(room, member.entry, effect.at)
+            case SessionEnded():
+                for room, member in record.rooms.items():
+                    yield MemberWent(room, effect.session, member.entry, "disconnected", effect.at)
+            case _:
+                yield effect
+
+
+def rooms_of(record: User, pending: Iterable[OneRoomEffect]) -> Iterator[RoomId]:
+    """List the rooms whose members hear of what is pending."""
+    for effect in pending:
+        match effect:
+            case MemberCame() | MemberWent():
+                yield effect.room
+            case StatusChanged():
+                yield from record.rooms
+            case _:
+                pass
 
 
 def changes_of(

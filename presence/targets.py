@@ -4,31 +4,27 @@ How each is found among what was read, written, told of and settled. What become
 (`presence.rules`); when each of these is done is the loop's.
 """
 
-import contextlib
 import itertools
-from collections.abc import Callable, Iterable, Mapping
-from typing import Final, Protocol
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
 import msgspec
 
 from presence.effects import NOTHING_TOLD, USUAL, Case, Effects, Told, last_notes
+from presence.frames_apart import empty
 from presence.records import Records, user_in
 from presence.rules import call_steps
 from presence.rules.change import Change, RecordT
 from presence.rules.effects import is_cheap
 from presence.rules.negotiated import NOTHING, Negotiation, dropping
 from presence.rules.user import User, stamped
-from presence.side_by_side import side_by_side
-from presence.store import Record, StoreUnavailable
+from presence.store import Record
 from tieline import metrics
-from tieline.wire.ids import FrameDigest, UserId
+from tieline.wire.ids import UserId
 from tieline.wire.subjects import Keys
 
 Clock = Callable[[], int]
 """Unix milliseconds."""
-
-EMPTIED_S: Final = 1.0
-"""How long the empty place of a frame stays that lay apart: NATS keeps nothing for a shorter time."""
 
 Found = Mapping[str, Record]
 
@@ -140,16 +136,6 @@ class NegotiationRecord:
             self._count(earlier, later, timed_out=change.timed_out)
         return written
 
-    async def _empty(self, digests: Iterable[FrameDigest]) -> None:
-        """Take frames out of the store that lie apart, and that the record speaks of no more.
-
-        What cannot be taken out now goes when its time is up.
-        """
-        keys = [Keys.held(self.owner, self._other, digest) for digest in digests]
-        put = self._records.store.put
-        with contextlib.suppress(StoreUnavailable):
-            await side_by_side(*(put(key, b"", EMPTIED_S, leaves_marker=False) for key in keys))
-
     def _count(self, before: Negotiation, after: Negotiation, *, timed_out: bool) -> None:
         step = call_steps.step(before, after, timed_out=timed_out)
         if step is not None:
@@ -167,7 +153,7 @@ class NegotiationRecord:
     async def carry_out(self, record: Negotiation, revision: int, _case: Case = USUAL) -> Told:
         """Carry out what is pending in the record, no room's business, and take out what it drops."""
         await self._effects.of_negotiation(record, {self.key: revision})
-        await self._empty(record.dropped)
+        await empty(record.dropped, self.owner, self._other, self._records.store)
         return NOTHING_TOLD
 
     def may_settle_later(self, _record: Negotiation) -> bool:
@@ -179,4 +165,4 @@ class NegotiationRecord:
         if forget:
             settled = dropping((record,), msgspec.structs.replace(record, pending=()))
             await self._records.write_negotiation(self.key, settled, revision, confirm=False)
-            await self._empty(settled.dropped)
+            await empty(settled.dropped, self.owner, self._other, self._records.store)

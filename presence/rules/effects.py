@@ -220,3 +220,8 @@ def is_cheap(effect: Effect) -> bool:
     if isinstance(effect, RemoveNote):
         return not effect.last
     return isinstance(effect, Changed | CloseConnection)
+
+
+def is_for_others(effect: Effect) -> bool:
+    """Whether nobody would ever hear of it if its record went first; a note is found without the record."""
+    return not isinstance(effect, Changed | CloseConnection | RemoveNote)

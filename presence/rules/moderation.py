@@ -14,9 +14,9 @@ from presence.rules.change import Change, Facts, Prepare, Step
 from presence.rules.closing import is_closing
 from presence.rules.effects import Changed, MemberCame, StatusChanged, UserEffect
 from presence.rules.negotiated import NOTHING, Negotiation
-from presence.rules.user import THIS_WRITE, Membership, Session, User, with_session
+from presence.rules.user import NOBODY, THIS_WRITE, Membership, User, with_session
 from tieline.wire.codes import CloseCode, ErrorCode
-from tieline.wire.ids import CallId, ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId
+from tieline.wire.ids import CallId, RoomId, UserId
 from tieline.wire.internal.answers import Refused
 from tieline.wire.internal.backend import Affected
 
@@ -24,17 +24,6 @@ NO_SUCH_CALL: Final = "NO_SUCH_CALL"
 """The reason of a refusal to end a call: the two have another one, or none."""
 
 Beside = Mapping[UserId, User]
-
-NOBODY: Final = User(
-    (
-        Session(
-            SessionId(""), GatewayId(""), ConnectionId(""), SecretHash(b""), "offline", fence=0, left=True
-        ),
-    ),
-    voice=False,
-    rooms={},
-)
-"""Stands for a user who has no record, so that a session that is just about to begin finds one."""
 
 
 def _touched(user: User | None) -> User:

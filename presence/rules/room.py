@@ -27,7 +27,7 @@ from presence.rules.effects import (
     UserEffect,
 )
 from presence.rules.order import in_order
-from presence.rules.user import Membership, RosterEntry, User, gone
+from presence.rules.user import NOBODY, NOBODYS, Membership, RosterEntry, User, gone
 from tieline.wire.codes import ErrorCode
 from tieline.wire.ids import RoomId, UserId, is_valid_id
 from tieline.wire.internal.answers import Done, Outdated, Refused
@@ -113,17 +113,18 @@ def retell(ask: Retell, user: User | None, _beside: Beside, facts: Facts, *, is_
     """Tell a room once more that a user is in it, or is not.
 
     Of a user who is no member the room hears only if its log still has a change of that user (`is_logged`):
-    else nobody can have missed it, and the user may never have been there.
+    else nobody can have missed it, and the user may never have been there. One who has no record any more
+    gets one, which says so: if the user comes back meanwhile, either of the two writes finds the other.
     """
-    if user is None:
-        return Change(Done())  # it has gone for so long that whoever missed it has asked since
-    member = user.rooms.get(ask.room)
-    if member is not None and user.is_reachable:
-        return Change(Done(), user, (MemberCame(ask.room, member.entry, facts.now, again=True),))
+    known = NOBODY if user is None else user
+    member = known.rooms.get(ask.room)
+    if member is not None and known.is_reachable:
+        return Change(Done(), known, (MemberCame(ask.room, member.entry, facts.now, again=True),))
     if not is_logged:
         return Change(Done())
-    reason: LeftReason = "left" if member is None else "disconnected"
-    return Change(Done(), user, (MemberWent(ask.room, user.session.id, 0, reason, facts.now, again=True),))
+    session = known.session.id or NOBODYS
+    reason: LeftReason = "left" if member is None and session != NOBODYS else "disconnected"
+    return Change(Done(), known, (MemberWent(ask.room, session, 0, reason, facts.now, again=True),))
 
 
 def is_held(user: User | None, entry: RosterEntry, room: RoomId) -> bool:

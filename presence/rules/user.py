@@ -81,7 +81,7 @@ class Session(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def is_nobodys(self) -> bool:
-        """Whether it stands for that there is none (`presence.rules.moderation`)."""
+        """Whether it stands for that there is none (`NOBODY`)."""
         return not self.id and not self.connection
 
     @property
@@ -147,6 +147,21 @@ class User(msgspec.Struct, frozen=True, array_like=True):
     def address(self, user: UserId) -> Address:
         """Where messages to this user, whose name is `user`, go now."""
         return Address(user, self.session.id)
+
+
+NOBODY: Final = User(
+    (
+        Session(
+            SessionId(""), GatewayId(""), ConnectionId(""), SecretHash(b""), "offline", fence=0, left=True
+        ),
+    ),
+    voice=False,
+    rooms={},
+)
+"""Stands for a user who has no record, so that a session that is just about to begin finds one."""
+
+NOBODYS: Final = SessionId("nobodys")
+"""Stands for the session of a user who has none, where others are told of one: they take no empty name."""
 
 
 class RosterEntry(msgspec.Struct, frozen=True, array_like=True):

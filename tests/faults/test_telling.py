@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 import pytest
@@ -13,7 +13,7 @@ from tests.support.partitions import partitions
 from tests.support.people import People, Person
 from tests.support.system import Service, System
 from tests.support.waiting import until_true
-from tieline.runtime.broker import Broker, connect
+from tieline.runtime.broker import Broker
 from tieline.wire.jetstream import bucket_stream
 from tieline.wire.permissions import FACTS
 from tieline.wire.subjects import Subjects
@@ -25,13 +25,6 @@ CALL = ["call.offered", "call.answered", "call.established", "call.ended"]
 def system(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     with System(nats_url, tmp_path_factory.mktemp("telling"), settings={"EVENTS": "on"}) as running:
         yield running
-
-
-@pytest.fixture
-async def broker(nats_url: str) -> AsyncIterator[Broker]:
-    connected = await connect(nats_url, "test")
-    yield connected
-    await connected.close()
 
 
 async def told_of_calls(broker: Broker, system: System, people: People) -> list[list[str]]:

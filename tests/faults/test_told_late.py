@@ -1,10 +1,11 @@
-"""A presence process stops amid telling of a change, and goes on when the broker does not know that any more.
+"""A presence process stops amid telling of a change.
 
-The broker recognizes what it had for 75 s; here for less (`tests/support/stopping_itself`).
+It goes on when the broker does not know that any more, which recognizes what it had for 75 s; here for less
+(`tests/support/stopping_itself`). Or it never does, and the next one begins when the user would be forgotten.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -15,14 +16,16 @@ from tests.support.partitions import partitions
 from tests.support.people import People, Person
 from tests.support.system import Service, System
 from tests.support.waiting import until, until_true
-from tieline.runtime.broker import Broker, connect
+from tieline.runtime.broker import Broker
 from tieline.wire.ids import RoomId, UserId
+from tieline.wire.internal import codec
 from tieline.wire.subjects import Subjects
 
 STOPPED_S: Final = 1.0
 """Longer than the broker recognizes here what it had."""
 
-JOINED_LEFT_JOINED: Final = 3
+RETENTION_S: Final = 1
+"""How long a user is remembered here who is gone; else five minutes."""
 
 STOPPED: Final = "T"
 """The state of a stopped process, as /proc says it."""
@@ -41,10 +44,11 @@ def system(nats_url: str, tmp_path: Path, stops_if: Path) -> Iterator[System]:
 
 
 @pytest.fixture
-async def broker(nats_url: str) -> AsyncIterator[Broker]:
-    connected = await connect(nats_url, "test")
-    yield connected
-    await connected.close()
+def with_one(nats_url: str, tmp_path: Path, stops_if: Path) -> Iterator[System]:
+    """A system with a single presence process, where users are soon forgotten."""
+    settings = {"OFFLINE_RETENTION": str(RETENTION_S)}
+    with System(nats_url, tmp_path, settings=settings, stops_if=stops_if) as running:
+        yield running
 
 
 def let_one_stop(stops_if: Path) -> None:
@@ -68,13 +72,14 @@ async def insists(person: Person, cmd: str, room: str) -> None:
         answer = (await person.hear())["data"]
 
 
-async def times_told(broker: Broker, system: System, room: str, user: str) -> int:
-    """Count the changes of a user in the log of a room."""
+async def last_told(broker: Broker, system: System, room: str, user: str) -> str:
+    """Say of which kind the last change of a user in the log of a room is."""
     subjects = Subjects(system.namespace, partitions())
     part = subjects.parts()[subjects.place_of(UserId(user))]
-    subject = part.room(RoomId(room), UserId(user))
-    info = await broker.client.jetstream().stream_info(part.mailbox(), subjects_filter=subject)
-    return (info.state.subjects or {}).get(subject, 0)
+    stored = await broker.client.jetstream().get_last_msg(
+        part.mailbox(), part.room(RoomId(room), UserId(user))
+    )
+    return codec.decode_room_change(stored.data or b"").kind
 
 
 async def test_who_is_back_does_not_leave_once_more(system: System, broker: Broker, stops_if: Path) -> None:
@@ -89,14 +94,26 @@ async def test_who_is_back_does_not_leave_once_more(system: System, broker: Brok
             await insists(alice, "JOIN", people.room)
             await bob.hears_joined(people.room, alice.user)
             await asyncio.sleep(STOPPED_S)
-            assert await times_told(broker, system, people.room, alice.user) == JOINED_LEFT_JOINED
+            assert await last_told(broker, system, people.room, alice.user) == "joined"
         finally:
             process.unfreeze()
 
         async def is_told_late() -> bool:
-            return await times_told(broker, system, people.room, alice.user) > JOINED_LEFT_JOINED
+            return await last_told(broker, system, people.room, alice.user) == "left"
 
         await until_true(is_told_late)
         await people.hear_nothing(alice, bob)
         members = (await bob.asks("MEMBERS", {"room": people.room}))["members"]
         assert [member["userId"] for member in members[:2]] == [bob.user, alice.user]
+
+
+async def test_who_has_left_is_no_ghost_though_none_lives_for_long(with_one: System, stops_if: Path) -> None:
+    async with People(with_one) as people:
+        alice, bob = await people.two()
+        let_one_stop(stops_if)
+        await alice.connection.drop()
+        process = await until(lambda: stopped(with_one))
+        await asyncio.sleep(2 * RETENTION_S)
+        process.kill()
+        await asyncio.to_thread(with_one.add, "presence")
+        await bob.hears_left(people.room, alice.user, "disconnected")

@@ -20,6 +20,7 @@ from tieline.runtime.message import Message
 from tieline.runtime.requests import NoAnswer
 from tieline.wire import jetstream_headers
 from tieline.wire.ids import RoomId, UserId
+from tieline.wire.internal import codec
 from tieline.wire.internal.rooms import RoomChange
 from tieline.wire.partitions import ONE, Partitions
 from tieline.wire.subjects import Keys
@@ -249,6 +250,7 @@ class FakeRoomLog:
 
     async def add(self, room: RoomId, user: UserId, change: RoomChange) -> Added:
         """Write an entry, unless it is there."""
+        assert codec.decode_room_change(codec.encode(change)) == change, "gateways can read it"
         self._life.goes_on()
         for entry in self.entries:
             if entry[1:] == (room, user, change):

@@ -6,9 +6,8 @@ import pytest
 
 from presence.changes import Judged
 from presence.records import MAX_TRIES, user_in
-from presence.rules.change import Change, Facts, Prepare, Step, Timer
+from presence.rules.change import Change, Facts, Step, Timer
 from presence.rules.negotiated import Negotiation, WaitingOffer
-from presence.rules.room import UNCLAIMED_MS
 from presence.rules.user import User
 from presence.store import StoreUnavailable
 from tests.unit.presence.changing import (
@@ -28,11 +27,9 @@ from tests.unit.presence.changing import (
 )
 from tests.unit.presence.lifetime import BusyStore
 from tests.unit.presence.presence_process import SUBJECTS
-from tests.unit.presence.requests import opening
 from tests.unit.presence.rules.frames import NOW, named
-from tieline.wire.ids import GatewayId
 from tieline.wire.internal.answers import Done, Refused, SessionGone
-from tieline.wire.internal.rooms import JoinRoom, LeaveRoom, RoomJoined, RoomMembers
+from tieline.wire.internal.rooms import LeaveRoom
 from tieline.wire.subjects import Keys
 
 
@@ -83,47 +80,6 @@ async def test_a_rule_decides_on_what_the_leader_says_if_that_is_asked_for(confi
     await another(process, watched).changes.user(ALICE, changes_nothing, confirmed=confirmed)
 
     assert watched.said == [*([] if confirmed else [f"read {KEY}"]), f"confirm {KEY}"]
-
-
-async def test_after_a_conflict_what_is_prepared_is_looked_for_and_found() -> None:
-    process = await process_of()
-    await process.open(opening("alice"))
-    watched = WatchedStore(process.store)
-    other = another(process, watched)
-    watched.before[f"write {KEY}"] = lambda: process.changes.user(ALICE, changes_note(7))
-    wanted = Prepare(HERS, GatewayId("g9"), (HALL, CELLAR))
-    asked: list[Facts] = []
-
-    def rule(user: User | None, _beside: object, facts: Facts) -> Step[User]:
-        asked.append(facts)
-        if facts.prepared != wanted:
-            return wanted
-        assert user is not None
-        return Change(Done(), renoted(user, facts.note))
-
-    await other.changes.user(ALICE, rule, rooms=wanted.rooms)
-
-    note = Keys.session(GatewayId("g9"), HERS)
-    assert [said for said in watched.said if said.startswith("write")] == [
-        f"write {note}",
-        f"write {Keys.room(HALL, ALICE)}",
-        f"write {Keys.room(CELLAR, ALICE)}",
-        f"write {KEY}",
-        f"write {note}",  # which is there
-        f"write {KEY}",
-    ]
-    found = await process.store.read(note, *(Keys.room(room, ALICE) for room in wanted.rooms))
-    entries = {room: found[Keys.room(room, ALICE)].revision for room in wanted.rooms}
-    prepared = (NOW, wanted, found[note].revision, entries)
-    nothing: tuple[object, ...] = (NOW, None, 0, {})
-    assert [(one.now, one.prepared, one.note, one.entries) for one in asked] == [
-        nothing,
-        prepared,
-        nothing,
-        prepared,
-    ]
-    assert [one.revision for one in asked] == [one.read[KEY][1] for one in asked]
-    assert asked[0].revision < asked[2].revision
 
 
 async def test_a_timer_is_set_before_the_record_is_written() -> None:
@@ -209,43 +165,6 @@ async def test_a_refusal_is_asked_for_again_on_what_the_leader_says(refusal: Ref
     changes = another(process, watched).changes
     assert await changes.negotiation(ALICE, BOB, rule) == Judged(refusal)
     assert watched.said == [f"read {keys}", f"confirm {keys}"]
-
-
-async def test_an_entry_that_was_swept_meanwhile_is_made_again() -> None:
-    process = await process_of("bob")
-    await process.open(opening("alice"))
-    watched = WatchedStore(process.store)
-    entry = Keys.room(HALL, ALICE)
-
-    async def sweep() -> None:
-        await process.store.delete(entry, (await process.store.read(entry))[entry].revision)
-
-    watched.before[f"write {KEY}"] = sweep
-
-    reply = await another(process, watched).ask(JoinRoom(ALICE, HERS, HALL))
-
-    assert isinstance(reply, RoomMembers)
-    assert [member.user_id for member in reply.members] == ["alice", "bob"]
-    assert entry in process.store.contents()
-    assert process.heard_by("bob") == ["alice joined hall"]
-
-
-async def test_who_stood_still_looks_whether_its_entry_was_swept() -> None:
-    process = await process_of()
-    await process.open(opening("alice"))
-    watched = WatchedStore(process.store)
-    entry = Keys.room(HALL, ALICE)
-
-    async def sweep() -> None:
-        process.clock.pass_s(UNCLAIMED_MS / 1000)
-        await process.store.delete(entry, (await process.store.read(entry))[entry].revision)
-
-    watched.before[f"write {KEY}"] = sweep
-    slow = another(process, watched)
-    slow.do_all_hear = True
-
-    assert await slow.ask(JoinRoom(ALICE, HERS, HALL, hears=True)) == RoomJoined(1)
-    assert process.store.contents()[entry]
 
 
 async def test_two_changes_of_one_record_at_once_are_both_made() -> None:

@@ -15,6 +15,7 @@ from presence.call_endings import ENDED_AT_ONCE
 from presence.rules.negotiated import Negotiation, WaitingOffer
 from presence.rules.orders import encode_named, read_named
 from presence.rules.user import User
+from presence.store import MARKER_TTL_S
 from tests.unit.presence.lifetime import Died, Sent
 from tests.unit.presence.presence_process import SUBJECTS, PresenceProcess, in_words
 from tests.unit.presence.requests import opening, registering
@@ -336,6 +337,26 @@ async def test_whenever_a_process_dies_asking_again_brings_about_the_same(
         assert disturbed.frames - undisturbed.frames == set(), f"told too much, {when}"
         assert undisturbed.frames - disturbed.frames == set(), f"told too little, {when}"
         assert disturbed == undisturbed, when
+
+
+@pytest.mark.parametrize(
+    "scene",
+    ["a session ends", "a session that is away is given up", "an offer expires", "a gateway dies"],
+)
+async def test_however_long_none_lives_what_is_untold_is_told(scene: str) -> None:
+    """For as long as a timer waits for a process, that is."""
+    before, now = SCENES[scene]
+
+    async def later(process: PresenceProcess) -> object:
+        process.clock.pass_s(MARKER_TTL_S - 1)
+        return await now(process)
+
+    undisturbed, effects = await outcome_of(before, now)
+    for dies_after in range(1, effects + 1):
+        disturbed, _ = await outcome_of(before, now, later, dies_after=dies_after)
+        assert gist_of(disturbed) == gist_of(undisturbed), (
+            f"having died after effect {dies_after} of {effects}"
+        )
 
 
 async def test_an_order_asked_for_anew_after_a_death_keeps_its_number() -> None:

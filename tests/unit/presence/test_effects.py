@@ -18,7 +18,6 @@ from presence.rules.effects import (
     MemberWent,
     RemoveNote,
     SessionEnded,
-    StatusChanged,
     UserEffect,
 )
 from presence.rules.user import RosterEntry
@@ -85,16 +84,6 @@ async def test_the_note_of_an_ended_session_goes_after_everything_else() -> None
         )
     process.life.begin(None)
     assert NOTE in process.store.contents()
-
-
-async def test_who_came_is_told_to_the_other_members_of_that_room() -> None:
-    process = await with_both()
-    await process.open(opening("carol", "cellar"))
-    process.recorder.sent.clear()
-    await carry_out(process, MemberCame(HALL, 7, NOW))
-    assert process.heard_by("bob") == ["alice joined hall"]
-    assert process.heard_by("alice") == process.heard_by("carol") == []
-    assert events(process) == ["joined"]
 
 
 @pytest.mark.parametrize("effect", [MemberCame(HALL, 7, NOW), MemberWent(HALL, HERS, 7, "left", NOW)])
@@ -169,17 +158,6 @@ async def test_the_entry_of_a_newer_session_is_not_removed() -> None:
     assert ENTRY in process.store.contents()
 
 
-@pytest.mark.parametrize("status", ["online", "away"])
-async def test_an_absence_is_told_in_every_room(status: str) -> None:
-    process = await with_both()
-    for user in ("alice", "bob"):
-        await process.join(user, "cellar")
-    process.recorder.sent.clear()
-    await carry_out(process, StatusChanged(), status=status)
-    assert sorted(process.heard_by("bob")) == [f"alice is {status} in {room}" for room in ("cellar", "hall")]
-    assert process.heard_by("alice") == []
-
-
 async def test_the_calls_of_a_session_that_ended_end() -> None:
     process = await with_both()
     await carry_out(process, EndCalls(HERS, NOW), status="offline")
@@ -200,13 +178,6 @@ async def test_the_end_of_a_session_is_told_in_all_its_rooms() -> None:
     await carry_out(process, SessionEnded(HERS, NOW), status="offline")
     assert process.heard_by("bob") == ["alice left hall: disconnected"]
     assert ENTRY not in process.store.contents()
-
-
-async def test_who_came_long_ago_is_told_to_nobody_once_more() -> None:
-    process = await with_both()
-    process.clock.pass_s(60)
-    await carry_out(process, MemberCame(HALL, 7, NOW))
-    assert process.recorder.sent == []
 
 
 async def test_the_calls_of_a_later_session_do_not_end() -> None:

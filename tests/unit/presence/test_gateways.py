@@ -80,7 +80,10 @@ async def test_a_session_of_an_id_that_is_refused_now_ends_like_others() -> None
     """A gateway of version 0.1 has let it in, and nothing that names it is understood any more."""
     process = PresenceProcess()
     odd = "ali\u200dce"
-    await process.open(opening(odd, "hall", "team \u200d", secret="alice's"))
+    hers = SessionId("alice-s1")  # which the server has made
+    await process.open(
+        msgspec.structs.replace(opening(odd, "hall", "team \u200d", secret="alice's"), session=hers)
+    )
     await process.open(opening("carol", "hall", gateway="g2"))
     process.recorder.sent.clear()
     assert await process.gateways.lease_ran_out(G1, before=FOR_EVER)

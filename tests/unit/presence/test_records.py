@@ -15,10 +15,11 @@ from presence.records import (
     user_in,
     users_in,
 )
+from presence.rules.effects import Changed, HangUp, RemoveNote, SessionEnded
 from presence.rules.negotiated import NOTHING, Negotiation, WaitingOffer
 from presence.rules.room import UNCLAIMED_MS, StoredEntry
 from presence.rules.user import Membership, RosterEntry, Session, User, with_session
-from presence.store import Conflict, StoreUnavailable
+from presence.store import MARKER_TTL_S, Conflict, StoreUnavailable
 from tests.contract.fake_store import FakeStore
 from tests.unit.presence.changing import WatchedStore
 from tests.unit.presence.lifetime import BusyStore, Clock
@@ -36,6 +37,7 @@ OFFLINE = with_session(ONLINE, msgspec.structs.replace(ONLINE.session, status="o
 OFFERED = Negotiation(offers=(WaitingOffer(ALICE, named("offer"), NOW),))
 KEY, PAIR, ENTRY = Keys.user(ALICE), Keys.pair(ALICE, BOB), Keys.room(HALL, ALICE)
 NOTE = Keys.session(G1, S1)
+LAST_NOTE = RemoveNote(S1, G1, 5, last=True)
 
 
 @pytest.fixture
@@ -98,7 +100,15 @@ async def test_rosters_are_told_apart_by_room_and_users_by_name(store: FakeStore
     }
 
 
-@pytest.mark.parametrize(("user", "lives_s"), [(ONLINE, math.inf), (OFFLINE, OFFLINE_RETENTION_S)])
+@pytest.mark.parametrize(
+    ("user", "lives_s"),
+    [
+        (ONLINE, math.inf),
+        (OFFLINE, OFFLINE_RETENTION_S),
+        (msgspec.structs.replace(OFFLINE, pending=(Changed(ALICE), LAST_NOTE)), OFFLINE_RETENTION_S),
+        (msgspec.structs.replace(OFFLINE, pending=(SessionEnded(S1, NOW),)), MARKER_TTL_S),
+    ],
+)
 @pytest.mark.parametrize("confirm", [True, False])
 async def test_an_offline_user_is_kept_for_a_while(
     store: FakeStore, records: Records, user: User, lives_s: float, confirm: bool
@@ -109,7 +119,12 @@ async def test_an_offline_user_is_kept_for_a_while(
 
 @pytest.mark.parametrize(
     ("negotiation", "lives_s"),
-    [(OFFERED, math.inf), (Negotiation(established=True), math.inf), (NOTHING, IDLE_NEGOTIATION_TTL_S)],
+    [
+        (OFFERED, math.inf),
+        (Negotiation(established=True), math.inf),
+        (NOTHING, IDLE_NEGOTIATION_TTL_S),
+        (Negotiation(pending=(HangUp(ALICE, S1, BOB, "timeout", "offer-1"),)), MARKER_TTL_S),
+    ],
 )
 @pytest.mark.parametrize("confirm", [True, False])
 async def test_a_record_without_a_negotiation_is_kept_for_a_while(
@@ -117,6 +132,12 @@ async def test_a_record_without_a_negotiation_is_kept_for_a_while(
 ) -> None:
     await records.write_negotiation(PAIR, negotiation, 0, confirm=confirm)
     assert store.time_to_live(PAIR) == lives_s
+
+
+async def test_what_is_untold_makes_no_retention_shorter(store: FakeStore) -> None:
+    user = msgspec.structs.replace(OFFLINE, pending=(SessionEnded(S1, NOW),))
+    await Records(store, 2 * MARKER_TTL_S).write_user(KEY, user, 0)
+    assert store.time_to_live(KEY) == 2 * MARKER_TTL_S
 
 
 async def test_a_write_over_something_newer_is_a_conflict(records: Records) -> None:

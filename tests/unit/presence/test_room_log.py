@@ -2,9 +2,10 @@
 
 import pytest
 
+from tests.unit.presence.changing import WatchedStore
 from tests.unit.presence.counting_store import CountingStore
 from tests.unit.presence.lifetime import Died
-from tests.unit.presence.presence_process import PresenceProcess, refusal_in
+from tests.unit.presence.presence_process import OFFLINE_RETENTION_S, PresenceProcess, refusal_in
 from tests.unit.presence.requests import opening
 from tests.unit.presence.rules.frames import NOW
 from tieline.wire.ids import RoomId, SessionId, UserId
@@ -12,6 +13,7 @@ from tieline.wire.internal.answers import Done
 from tieline.wire.internal.directions import PresenceReply
 from tieline.wire.internal.rooms import JoinRoom, ListMembers, Retell, RoomJoined, RoomMembers
 from tieline.wire.replies import Member
+from tieline.wire.subjects import Keys
 
 ALICE, BOB, HALL = UserId("alice"), UserId("bob"), RoomId("hall")
 
@@ -151,6 +153,42 @@ async def test_nobody_is_said_to_have_left_who_was_never_there() -> None:
     logged_before = logged(process)
     assert await process.ask(Retell(BOB, HALL)) == Done()
     assert logged(process) == logged_before
+
+
+async def who_is_forgotten() -> PresenceProcess:
+    """Alice is in the hall, from which Bob has gone for so long that nothing is known of him any more."""
+    process = await with_users("alice", "bob")
+    await join(process, ALICE)
+    await join(process, BOB)
+    await process.end("bob")
+    process.clock.pass_s(OFFLINE_RETENTION_S)
+    assert await process.user("bob") is None
+    return process
+
+
+async def test_of_who_is_forgotten_the_room_is_told_that_it_has_gone() -> None:
+    process = await who_is_forgotten()
+    before, events = process.log.entries[-1].change, process.heard_elsewhere("events")
+    assert await process.ask(Retell(BOB, HALL)) == Done()
+    assert logged(process)[-1] == "bob left online disconnected"
+    assert process.log.entries[-1].change.revision > before.revision
+    assert process.heard_elsewhere("events") == events
+    assert await process.ask(Retell(BOB, HALL)) == Done()
+    assert logged(process)[-1] == "bob left online disconnected"
+    await process.open(opening("bob", "hall", number=2, hears=True))
+    assert logged(process)[-1] == "bob joined online"
+
+
+async def test_who_is_back_meanwhile_is_not_said_to_have_gone() -> None:
+    process = await who_is_forgotten()
+    other, watched = PresenceProcess(beside=process), WatchedStore(process.store)
+    other.do_all_hear = True
+    watched.before[f"write {Keys.user(BOB)}"] = lambda: other.open(
+        opening("bob", "hall", number=2, hears=True)
+    )
+    process.over(watched)
+    assert await process.ask(Retell(BOB, HALL)) == Done()
+    assert logged(process)[-2:] == ["bob joined online", "bob joined online"]
 
 
 async def test_while_a_room_is_known_to_be_full_nothing_is_written() -> None:

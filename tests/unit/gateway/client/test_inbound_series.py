@@ -17,10 +17,16 @@ INTERNAL = Refused("INTERNAL")
 OFFER = "WEBRTC_OFFER"
 
 
-def under_way(harness: Harness) -> list[str]:
-    """Name what a router is asked about now, in its order."""
+def asked(harness: Harness) -> AskRouter:
+    """Find what a router is asked now."""
     (ask,) = harness.host.under_way
     assert isinstance(ask, AskRouter)
+    return ask
+
+
+def under_way(harness: Harness) -> list[str]:
+    """Name what a router is asked about now, in its order."""
+    ask = asked(harness)
     return [each.request_id for each in (ask, *ask.then)]
 
 
@@ -47,6 +53,14 @@ def reasons(harness: Harness) -> list[tuple[str, str]]:
     return [(str(one["requestId"]), str(one.get("ack") or one["reason"])) for one in harness.messages()]
 
 
+def each_is_answered(harness: Harness, *names: str) -> None:
+    """Let a router answer four messages, each in its way; the client is told of each, and none is left."""
+    harness.answer(Answers((RELAYED, HELD, Refused("TOO_MANY_CANDIDATES"), RELAYED)))
+    outcomes = ("relayed", "held", "TOO_MANY_CANDIDATES", "relayed")
+    assert reasons(harness) == list(zip(names, outcomes, strict=True))
+    assert harness.host.under_way == []
+
+
 def test_a_candidate_that_comes_alone_goes_alone() -> None:
     harness = connected()
 
@@ -65,17 +79,9 @@ def test_candidates_go_with_what_they_come_with(cmd: str) -> None:
     harness.send(signal("first", cmd), *candidates(3))
 
     assert under_way(harness) == ["first", "c-0", "c-1", "c-2"]
-    (ask,) = harness.host.under_way
-    assert isinstance(ask, AskRouter)
+    ask = asked(harness)
     assert [each.cmd for each in (ask, *ask.then)] == [cmd, *["WEBRTC_ICE_CANDIDATE"] * 3]
-    harness.answer(Answers((RELAYED, HELD, HELD, Refused("TOO_MANY_CANDIDATES"))))
-    assert reasons(harness) == [
-        ("first", "relayed"),
-        ("c-0", "held"),
-        ("c-1", "held"),
-        ("c-2", "TOO_MANY_CANDIDATES"),
-    ]
-    assert harness.host.under_way == []
+    each_is_answered(harness, "first", "c-0", "c-1", "c-2")
 
 
 @pytest.mark.parametrize("cmd", ["WEBRTC_HANGUP", "WEBRTC_INFO"])
@@ -127,9 +133,7 @@ def test_what_has_no_answer_behind_an_offer_is_asked_about_again() -> None:
 
     assert reasons(harness) == [("offer", "relayed")]
     assert under_way(harness) == ["c-0", "c-1"]
-    (ask,) = harness.host.under_way
-    assert isinstance(ask, AskRouter)
-    assert ask.cmd == "WEBRTC_ICE_CANDIDATE"
+    assert asked(harness).cmd == "WEBRTC_ICE_CANDIDATE"
 
 
 def test_candidates_behind_an_offer_that_failed_fail_too() -> None:
@@ -158,15 +162,7 @@ def test_candidates_that_wait_are_answered_one_by_one() -> None:
     harness = waiting(*candidates(4))
     assert under_way(harness) == ["c-0", "c-1", "c-2", "c-3"]
 
-    harness.answer(Answers((RELAYED, HELD, Refused("TOO_MANY_CANDIDATES"), RELAYED)))
-
-    assert reasons(harness) == [
-        ("c-0", "relayed"),
-        ("c-1", "held"),
-        ("c-2", "TOO_MANY_CANDIDATES"),
-        ("c-3", "relayed"),
-    ]
-    assert harness.host.under_way == []
+    each_is_answered(harness, "c-0", "c-1", "c-2", "c-3")
 
 
 def test_no_more_go_together_than_may() -> None:
@@ -201,8 +197,7 @@ def test_candidates_for_another_user_go_by_themselves() -> None:
 
     assert under_way(harness) == ["c-0", "c-1"]
     harness.answer(Answers((RELAYED, RELAYED)))
-    (ask,) = harness.host.under_way
-    assert isinstance(ask, AskRouter)
+    ask = asked(harness)
     assert ask.signal.to == "carol"
     assert len(ask.then) == 1
 

@@ -23,6 +23,7 @@ from presence.rules.effects import (
     UserEffect,
     Woken,
     is_cheap,
+    is_for_others,
 )
 from presence.rules.negotiated import Negotiation
 from presence.rules.user import User
@@ -92,3 +93,8 @@ def test_only_messages_that_do_no_harm_when_repeated_are_cheap() -> None:
     note = RemoveNote(SessionId("s1"), GatewayId("g1"), 5)
     assert is_cheap(note)
     assert not is_cheap(msgspec.structs.replace(note, last=True))
+
+
+def test_others_wait_for_all_but_messages_and_notes() -> None:
+    others = {type(effect) for effect in (*OF_USERS, *OF_CALLS) if not is_for_others(effect)}
+    assert others == {Changed, CloseConnection, RemoveNote}

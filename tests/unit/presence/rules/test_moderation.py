@@ -6,9 +6,8 @@ import pytest
 from presence.rules import moderation
 from presence.rules.change import Change, Facts, Prepare
 from presence.rules.effects import Changed, CloseConnection, MemberCame, MemberWent, StatusChanged
-from presence.rules.moderation import NOBODY
 from presence.rules.negotiated import Negotiation
-from presence.rules.user import THIS_WRITE, Membership, Session, User, with_session
+from presence.rules.user import NOBODY, THIS_WRITE, Membership, Session, User, with_session
 from tests.unit.presence.rules.frames import NOW
 from tieline.wire.codes import CloseCode
 from tieline.wire.ids import NO_CALL, CallId, ConnectionId, GatewayId, RoomId, SecretHash, SessionId, UserId

@@ -14,7 +14,7 @@ from presence.rules.effects import (
     UserEffect,
 )
 from presence.rules.room import UNCLAIMED_MS, StoredEntry
-from presence.rules.user import Membership, RosterEntry, User
+from presence.rules.user import NOBODY, NOBODYS, Membership, RosterEntry, User
 from tests.unit.presence.requests import opening
 from tests.unit.presence.rules.frames import NOW
 from tests.unit.presence.rules.people import FIRST_ENTRY, away, began, ended, prepared
@@ -79,8 +79,16 @@ def test_of_who_has_not_been_a_member_lately_nobody_is_told(user: User) -> None:
     assert room.retell(Retell(ALICE, where), user, {}, Facts(LATER), is_logged=False) == Change(Done())
 
 
-def test_of_a_user_of_whom_nothing_is_known_nobody_is_told() -> None:
-    assert room.retell(Retell(ALICE, HALL), None, {}, Facts(LATER), is_logged=True) == Change(Done())
+@pytest.mark.parametrize("user", [None, NOBODY], ids=["no record", "nobody's"])
+def test_of_who_has_gone_for_long_the_room_is_told_that(user: User | None) -> None:
+    went = MemberWent(HALL, NOBODYS, 0, "disconnected", LATER, again=True)
+    told = room.retell(Retell(ALICE, HALL), user, {}, Facts(LATER), is_logged=True)
+    assert told == Change(Done(), NOBODY, (went,))
+
+
+@pytest.mark.parametrize("user", [None, NOBODY], ids=["no record", "nobody's"])
+def test_of_who_was_perhaps_never_there_nobody_is_told(user: User | None) -> None:
+    assert room.retell(Retell(ALICE, HALL), user, {}, Facts(LATER), is_logged=False) == Change(Done())
 
 
 def test_before_a_room_is_joined_an_entry_is_made() -> None:

@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from presence.frames_apart import EMPTIED_S
 from presence.rules import signals
 from presence.rules.negotiation import MAX_HELD_BYTES, MAX_INLINE_BYTES
 from presence.rules.signals import Terms
 from presence.store import StoreUnavailable
-from presence.targets import EMPTIED_S
 from tests.unit.presence.lifetime import MortalStore
 from tests.unit.presence.presence_process import OFFER_TIMEOUT_S, PresenceProcess
 from tests.unit.presence.rules.frames import named
