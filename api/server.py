@@ -176,9 +176,13 @@ class _Connection(H11Protocol):
         connections = cast("set[_Connection]", self.connections)
         silent = [each for each in connections if each is not self and not each._is_asked]
         if silent:
-            min(silent, key=lambda each: each._since).transport.abort()
+            cut = min(silent, key=lambda each: each._since)
         elif len(connections) > most + most // 4:
-            self.transport.abort()
+            cut = self
+        else:
+            return
+        cut.transport.abort()
+        connections.discard(cut)  # it is told later, and others come meanwhile
 
     def _wait_for_request(self) -> None:
         """Wait for what is missing of a request as long as that may take, and longer for the next one."""

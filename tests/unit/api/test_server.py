@@ -223,6 +223,18 @@ async def test_who_asks_nothing_more_makes_room_for_others(says: bytes) -> None:
             writer.close()
 
 
+async def test_many_who_come_at_the_same_moment_keep_nobody_out() -> None:
+    app = make_app(Authority([], SignedTokens([])), [hello])
+    async with serving(app, "127.0.0.1", 0, most=4) as port, asyncio.timeout(PATIENCE_S):
+        silent = await asyncio.gather(*(asyncio.open_connection("127.0.0.1", port) for _ in range(20)))
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(HELLO)
+        assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200")
+        writer.close()
+        for _, writer in silent:
+            writer.close()
+
+
 async def test_where_all_connections_are_asked_others_are_told_so() -> None:
     app = make_app(Authority([], SignedTokens([])), [hello, taken])
     async with serving(app, "127.0.0.1", 0, most=4) as port, asyncio.timeout(PATIENCE_S):
