@@ -199,11 +199,12 @@ def come_of(pieces: Sequence[bytes]) -> Outcome:
     said, heard, is_closing = harness.socket.taken(), b"", harness.socket.is_closing()
     if isinstance(verdict, Admitted) and not is_closing:
         ((_, response),) = harness.requests
+        is_early = bool(harness.socket.arriving)  # what came meanwhile is read for frames now
         harness.connection.welcome(response, session(), b"WELCOME")
         harness.socket.taken()
         harness.put(Frame(Opcode.PING, b"there?").serialize(mask=True))
         heard = harness.socket.taken()
-        assert heard == Frame(Opcode.PONG, b"there?").serialize(mask=False)
+        assert is_early or heard == Frame(Opcode.PONG, b"there?").serialize(mask=False)
     return Outcome(said, is_closing, requests, verdict, heard)
 
 
