@@ -26,7 +26,7 @@ SEED: Final = int(os.environ.get(SEED_VARIABLE) or random.SystemRandom().randran
 ROUNDS: Final = int(os.environ.get("TIELINE_BURST_ROUNDS") or 12)
 
 INFO: Final = "WEBRTC_INFO"
-COMMANDS: Final = (OFFER, OFFER, ANSWER, ANSWER, *[CANDIDATE] * 9, HANGUP, INFO, "PING")
+COMMANDS: Final = (OFFER, OFFER, ANSWER, *[CANDIDATE] * 14, HANGUP, INFO, "PING")
 MOST_OFFERS: Final = 20
 """Of one to another, in a round: more are over a limit."""
 
@@ -53,12 +53,17 @@ Burst = tuple[int, list[Said]]
 
 
 def script(chance: random.Random) -> list[Burst]:
-    """Make up what three say to one another. Some of it is said twice, to the byte."""
+    """Make up what three say. Some of it is said twice, to the byte; most offers are answered."""
     bursts: list[Burst] = []
     offers: dict[tuple[int, int], int] = {}
+    offered: tuple[int, int] | None = None
     for _ in range(chance.randrange(3, 12)):
         sender, said = chance.randrange(3), list[Said]()
         peer = chance.choice([each for each in range(3) if each != sender])
+        if offered is not None and chance.randrange(4):
+            peer, sender = offered
+            said.append(Said(new_id("said"), ANSWER, peer, 0, None))
+            offered = None
         for _ in range(chance.choice((1, 2, 5, 12, 25))):
             if said and chance.randrange(12) == 0:
                 said.append(chance.choice(said))
@@ -67,9 +72,9 @@ def script(chance: random.Random) -> list[Burst]:
             cmd = chance.choice(COMMANDS)
             if cmd == OFFER:
                 offers[sender, to] = offers.get((sender, to), 0) + 1
-                cmd = OFFER if offers[sender, to] <= MOST_OFFERS else CANDIDATE
+                cmd, offered = (OFFER if offers[sender, to] <= MOST_OFFERS else CANDIDATE), (sender, to)
             size = chance.choice((0, 0, 0, 0, 100, 600, 2_500, 9_000))
-            call = None if chance.randrange(4) else chance.randrange(1, 4)
+            call = None if chance.randrange(8) else chance.randrange(1, 4)
             said.append(Said(new_id("said"), cmd, to, size, call))
         bursts.append((sender, said))
     return bursts
