@@ -166,6 +166,7 @@ soak: install ## what runs long: faults round after round, the whole model, ever
 	TIELINE_FUZZ_SEED=$(SEED) TIELINE_WALK_ROUNDS=$(ROUNDS) $(PYTHON) -m pytest tests/browser/test_walk.py -q -p no:cacheprovider
 	$(PYTHON) -m tests.faults.rounds --rounds $(ROUNDS) --seed $(SEED)
 	$(PYTHON) -m tests.faults.stops --seed $(SEED)
+	TIELINE_FUZZ_SEED=$(SEED) TIELINE_BURST_ROUNDS=$(ROUNDS) $(PYTHON) -m pytest tests/system/test_bursts.py tests/faults/test_calls_at_once.py -q -p no:cacheprovider
 	TIELINE_FUZZ_SEED=$(SEED) TIELINE_LATE_ROUNDS=$(ROUNDS) $(PYTHON) -m pytest tests/faults/test_late_orders.py -q -p no:cacheprovider
 	TIELINE_RACING_PAIRS=50 $(PYTHON) -m pytest tests/system/test_races.py -q -p no:cacheprovider
 	TIELINE_RACING_PAIRS=50 $(PYTHON) -m pytest $(IN_ANY_PARTITIONS) --partitions 4 -q -p no:cacheprovider

@@ -17,10 +17,11 @@ from api.resources.statistics import statistics_routes
 from api.resources.tokens import token_routes
 from api.resources.users import user_routes
 from api.resources.webhooks import webhook_routes
-from api.server import serving
+from api.server import most_at_once, serving
 from api.settings import ApiSettings, keys_of
 from api.signed_tokens import SignedTokens
 from tieline.event_stream import EventStream, News, hear
+from tieline.runtime.descriptors import sockets_allowed
 from tieline.runtime.guard import BackgroundTasks
 from tieline.runtime.ops import STARTING, STOPPING
 from tieline.runtime.process import joined, run, unless_stopped
@@ -65,7 +66,8 @@ async def main(settings: ApiSettings, stopping: asyncio.Event) -> None:
         ]
         app = make_app(Authority(keys, tokens), routes)
         await unless_stopped(stopping, process.broker.settle())
-        async with serving(app, settings.api_host, settings.api_port) as port:
+        most = most_at_once(sockets_allowed())
+        async with serving(app, settings.api_host, settings.api_port, most=most) as port:
             _log.info("api listens", extra={"host": settings.api_host, "port": port})
             process.ready.clear(STARTING)
             await stopping.wait()

@@ -8,12 +8,13 @@ import asyncio
 import contextlib
 import logging
 import socket
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Final, cast
 
 import h11
 import uvicorn
-from litestar.types import ASGIApp
+from litestar.types import ASGIApp, Receive, Scope, Send
 from uvicorn._types import HTTPScope
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
@@ -54,11 +55,14 @@ IS_THERE: Final = "tieline.is_there"
 DO: Final = "do"
 """The name of what is called for that."""
 
+_LENGTHS: Final = {b"content-length", b"transfer-encoding"}
+
 LINGER_S: Final = 5.0
 """For a caller to read what it was sent last."""
 
 MOST_AT_ONCE: Final = 1_024
-"""Connections; one more is answered 503 by uvicorn."""
+"""Connections. For one more the one is closed on which nothing has been asked for longest; where something is
+asked on all of them, requests are answered 503, and those on a quarter more than that are cut."""
 
 
 logging.getLogger("uvicorn").setLevel(logging.WARNING)  # that it begins and ends is said elsewhere
@@ -73,6 +77,8 @@ class _Connection(H11Protocol):
 
     request_s: float = REQUEST_S
     unread_s: float = UNREAD_S
+    _since = 0.0
+    """When it began to wait for a request; the time of uvloop counts whole milliseconds."""
     _late: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
     _unwanted = 0
@@ -80,20 +86,22 @@ class _Connection(H11Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast("asyncio.Transport", transport))
         self._late = self.loop.call_later(self.request_s, self._close)
+        self._since = time.monotonic()
+        if self.limit_concurrency is not None and len(self.connections) >= self.limit_concurrency:
+            self._make_room(self.limit_concurrency)
 
     def data_received(self, data: bytes) -> None:
-        cycle = cast("RequestResponseCycle | None", self.cycle)  # there is none before the first request
-        if cycle is not None and cycle.response_complete and self.conn.their_state is h11.SEND_BODY:
-            self._unwanted += len(data)
-        else:
-            self._unwanted = 0
-        if self._unwanted <= MOST_UNWANTED:
-            super().data_received(data)
-        cycle = cast("RequestResponseCycle | None", self.cycle)
-        if cycle is not None and not cycle.more_body and not cycle.response_complete:  # it is whole
-            self._stop_waiting()
-        elif self._late is None:
-            self._late = self.loop.call_later(self.request_s, self._close)
+        while data and not self.transport.is_closing():
+            some = data
+            if not self._is_asked and self.conn.their_state is h11.SEND_BODY:
+                # The next request may come behind what is unwanted.
+                some = data[: MOST_UNWANTED - self._unwanted]
+                self._unwanted += len(some)
+                if not some:
+                    break
+            super().data_received(some)
+            data = data[len(some) :]
+        self._wait_for_request()
 
     def handle_events(self) -> None:
         super().handle_events()
@@ -123,9 +131,13 @@ class _Connection(H11Protocol):
             self._unread = None
 
     def on_response_complete(self) -> None:
+        self._since = time.monotonic()
+        self._unwanted = 0
         super().on_response_complete()
         if self.transport.is_closing():
             self._cut_unless_read()
+        else:
+            self._wait_for_request()  # the next one may have begun behind the one that is answered
 
     def timeout_keep_alive_handler(self) -> None:
         super().timeout_keep_alive_handler()
@@ -153,10 +165,48 @@ class _Connection(H11Protocol):
         if self._unread is None:
             self._unread = self.loop.call_later(self.unread_s, self.transport.abort)
 
+    @property
+    def _is_asked(self) -> bool:
+        """Whether a request is being answered."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        return cycle is not None and not cycle.response_complete
+
+    def _make_room(self, most: int) -> None:
+        """Cut the connection on which nothing has been asked for longest, or this one if there is none."""
+        connections = cast("set[_Connection]", self.connections)
+        silent = [each for each in connections if each is not self and not each._is_asked]
+        if silent:
+            cut = min(silent, key=lambda each: each._since)
+        elif len(connections) > most + most // 4:
+            cut = self
+        else:
+            return
+        cut.transport.abort()
+        connections.discard(cut)  # it is told later, and others come meanwhile
+
+    def _wait_for_request(self) -> None:
+        """Wait for what is missing of a request as long as that may take, and longer for the next one."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if cycle is not None and not cycle.more_body and self._is_asked:  # it is whole
+            self._stop_waiting()
+        elif cycle is not None and self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]:
+            self._stop_waiting()
+            if self.timeout_keep_alive_task is None:
+                self.timeout_keep_alive_task = self.loop.call_later(
+                    self.timeout_keep_alive, self.timeout_keep_alive_handler
+                )
+        elif self._late is None:
+            self._late = self.loop.call_later(self.request_s, self._close)
+
     def _stop_waiting(self) -> None:
         if self._late is not None:
             self._late.cancel()
             self._late = None
+
+
+def most_at_once(sockets: int) -> int:
+    """Say how many connections there may be where clients may have so many sockets."""
+    return min(MOST_AT_ONCE, sockets * 4 // 5)
 
 
 class _Server(uvicorn.Server):
@@ -167,9 +217,32 @@ class _Server(uvicorn.Server):
         yield
 
 
+def with_one_length(app: ASGIApp) -> ASGIApp:
+    """Refuse a request that says its length in two ways, and what comes behind it (RFC 9112, section 6.3).
+
+    Who stands in front may have taken the other one, and the rest of the body for the next request.
+    """
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        names = {name for name, _ in scope["headers"]}
+        if len(names & _LENGTHS) < len(_LENGTHS):
+            await app(scope, receive, send)
+            return
+        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
+        await send({"type": "http.response.start", "status": 400, "headers": headers})
+        await send({"type": "http.response.body", "body": b"Two lengths.", "more_body": False})
+
+    return serve
+
+
 @contextlib.asynccontextmanager
 async def serving(
-    app: ASGIApp, host: str, port: int, request_s: float = REQUEST_S, unread_s: float = UNREAD_S
+    app: ASGIApp,
+    host: str,
+    port: int,
+    request_s: float = REQUEST_S,
+    unread_s: float = UNREAD_S,
+    most: int = MOST_AT_ONCE,
 ) -> AsyncIterator[int]:
     """Serve while the block runs, and finish what is begun; gives the port, which 0 leaves to the system.
 
@@ -177,7 +250,7 @@ async def serving(
         SettingsError: nothing can listen there.
     """
     config = uvicorn.Config(
-        app,
+        with_one_length(app),
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -185,7 +258,7 @@ async def serving(
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
-        limit_concurrency=MOST_AT_ONCE,
+        limit_concurrency=most,
         http=type("Connection", (_Connection,), {"request_s": request_s, "unread_s": unread_s}),
         ws="none",
     )

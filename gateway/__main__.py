@@ -13,7 +13,6 @@ from typing import Final
 
 import tieline.runtime.nats_py  # noqa: F401  # before the others
 from gateway.admission.certificate import Certificate
-from gateway.admission.descriptors import sockets_allowed
 from gateway.admission.entrance import Entrance
 from gateway.admission.handshake import Admission
 from gateway.admission.origins import Origins, read_origins
@@ -67,6 +66,7 @@ from gateway.settings import (
 )
 from tieline import metrics
 from tieline.runtime.clock_watch import ClockWatch
+from tieline.runtime.descriptors import sockets_allowed
 from tieline.runtime.guard import BackgroundTasks
 from tieline.runtime.ops import STARTING
 from tieline.runtime.process import joined, run, unless_stopped

@@ -9,7 +9,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import Event
 
 from gateway.client.fragments import Fragments, NotUtf8
-from gateway.client.frames import CLOSE, opcode_of, wastes_bytes
+from gateway.client.frames import CLOSE, is_control, is_long_control, opcode_of, wastes_bytes
 from gateway.client.inbound import Inbound
 from gateway.client.keepalive import Timers
 from gateway.client.outbox import Outbox
@@ -73,15 +73,20 @@ class FrameTaker:
 
     def take_frame(self, frame: bytes) -> int | None:
         """Give the protocol any other frame, and act on what it makes of it."""
-        protocol = self._protocol
-        if wastes_bytes(frame):
+        protocol, amid = self._protocol, None
+        if wastes_bytes(frame) or is_long_control(frame):
             self._client.fail(CloseCode.PROTOCOL_ERROR)
             return None
-        if opcode_of(frame[0]) == CLOSE and protocol.current_size is not None:
-            # It may come between fragments (RFC 6455, section 5.4), where the library takes it for an error.
-            protocol.current_size = None
-            self._drop_fragments()
+        if is_control(frame[0]) and protocol.current_size is not None:
+            # It may come between fragments (RFC 6455, section 5.4), where the library counts its bytes as
+            # those of the message, and takes a close for an error.
+            amid, protocol.current_size = protocol.current_size, None
+            if opcode_of(frame[0]) == CLOSE:
+                amid = None
+                self._drop_fragments()
         protocol.receive_data(frame)
+        if amid is not None:
+            protocol.current_size = amid
         protocol.rest()
         self._outbox.flush()
         for event in protocol.events_received():

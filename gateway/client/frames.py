@@ -22,6 +22,8 @@ _TWO_BYTES: Final = 126
 """Stands where the length does, which then follows in two bytes."""
 _KEY: Final = 4
 _CONTROL: Final = 0x08
+_MOST_CONTROL: Final = 125
+"""Bytes of the payload of a control frame (RFC 6455, section 5.5)."""
 _FIN: Final = 0x80
 _OPCODE: Final = 0x0F
 _KNOWN: Final = frozenset((0x0, 0x1, 0x2, 0x8, 0x9, 0xA))
@@ -94,7 +96,10 @@ class Shape(NamedTuple):
 
 
 def shape_of(data: bytes | bytearray, start: int, most: int) -> Shape:
-    """Read the header of the frame that begins at `start`; `most` is how many bytes its payload may have."""
+    """Read the header of the frame that begins at `start`.
+
+    `most` is how many bytes its payload may have, unless it is a control frame, which has a bound of its own.
+    """
     there = len(data) - start
     if there < 2:
         return Shape(start + 2, 0)
@@ -110,7 +115,7 @@ def shape_of(data: bytes | bytearray, start: int, most: int) -> Shape:
         size = int.from_bytes(data[start + 2 : body], "big")
         if size < (_TWO_BYTES if body == start + 4 else 1 << 16):
             return Shape(body, size, is_refused=True)
-    if size > most:
+    if size > (_MOST_CONTROL if first & _CONTROL else most):
         return Shape(body, size, is_refused=True)
     return Shape(body + _KEY + size, size)
 
@@ -126,6 +131,16 @@ def wastes_bytes(frame: bytes) -> bool:
     if mark == _TWO_BYTES:
         return int.from_bytes(frame[2:4], "big") < _TWO_BYTES
     return int.from_bytes(frame[2:10], "big") < 1 << 16
+
+
+def is_control(first: int) -> bool:
+    """Whether a frame that begins with this byte is of no message: a ping, a pong or a close."""
+    return first & _CONTROL != 0
+
+
+def is_long_control(frame: bytes) -> bool:
+    """Whether a frame, of which the header is there, is a control frame with too long a payload."""
+    return is_control(frame[0]) and frame[1] & ~_MASKED > _MOST_CONTROL
 
 
 def opcode_of(first: int) -> int:

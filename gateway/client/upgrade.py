@@ -6,15 +6,13 @@ comes after the upgrade is read by `reader`.
 
 import asyncio
 
-from websockets.frames import Frame
 from websockets.http11 import Request, Response
-from websockets.protocol import State
-from websockets.server import ServerProtocol
 
 from gateway.admission import handshake
 from gateway.admission.entrance import Visit
 from gateway.client.outbox import Outbox
 from gateway.client.trickle import Trickle
+from gateway.client.websocket import WebSocket
 from gateway.demo import Pages
 from tieline.runtime.request_head import HEAD_BYTES, was_too_long
 from tieline.wire.codes import HandshakeError
@@ -41,7 +39,7 @@ class Upgrade:
 
     def __init__(
         self,
-        protocol: ServerProtocol,
+        protocol: WebSocket,
         transport: asyncio.Transport,
         outbox: Outbox,
         visit: Visit,
@@ -97,26 +95,26 @@ class Upgrade:
 
     def _read(self, data: bytes) -> Asked | None:
         protocol = self._protocol
-        if protocol.state is State.CONNECTING:
-            data = self.visit.read(data)
-            if not data:
-                return None
+        if self._has_asked:
+            self._transport.abort()  # frames before the upgrade: not a WebSocket client
+            return None
+        data = self.visit.read(data)
+        if not data:
+            return None
         protocol.receive_data(data)
         events = protocol.events_received()
-        if protocol.state is State.CONNECTING and (protocol.close_expected() or len(events) > 1):
+        if protocol.close_expected() or (events and protocol.is_followed):
             # No request, or one with something behind it, which would have to wait for our answer.
             protocol.data_to_send()  # the library's own answer; ours is JSON
             too_long = was_too_long(protocol)
             self.deny(HandshakeError.HEADERS_TOO_LARGE if too_long else HandshakeError.MALFORMED)
             return None
         self._outbox.flush()
-        asked = None
-        for event in events:
-            if isinstance(event, Request):
-                asked = self._take(event)
-            elif isinstance(event, Frame):
-                self._transport.abort()  # frames before the upgrade: not a WebSocket client
-        return asked
+        match events:
+            case [Request() as request]:
+                return self._take(request)
+            case _:
+                return None
 
     def deny(self, error: HandshakeError, retry_after_s: int | None = None, limit: str = "") -> None:
         """Refuse the upgrade, and say when to come back; None: when it is usual after such a refusal.

@@ -67,6 +67,11 @@ class WebSocket(ServerProtocol):
         self._wake()
         super().receive_data(data)
 
+    @property
+    def is_followed(self) -> bool:
+        """Whether anything has come behind the request that was read, and be it a part of a frame."""
+        return isinstance(self.reader, HeadReader) and self.reader.has_more
+
     def receive_eof(self) -> None:
         """Take note that the client sends no more."""
         self._wake()

@@ -134,9 +134,10 @@ class LiveRoom:
             return False
         revision = change.entry.revision
         is_known = change.number <= self.log.last_of(change.user) or self.log.has(change)
-        if is_known or not change.is_late or self._doubted.get(change.user, revision) < revision:
+        doubted = self._doubted.get(change.user, revision)
+        if is_known or not change.is_late or doubted < revision:
             return True
-        self._doubted[change.user] = revision
+        self._doubted[change.user] = max(doubted, revision)
         self.lacking.append(change.user)
         return False
 

@@ -10,7 +10,10 @@ from tests.attacks.line import Line
 from tests.attacks.scene import Attack, OfAttack, Scene
 from tests.support.http_get import http_get
 
-API: Final = "A request to the API, and the reading of its answer, have their time; and so many connections."
+API: Final = (
+    "A request to the API, and the reading of its answer, have their time; there are so many connections,"
+    " and the silent give way."
+)
 
 DOCUMENT: Final = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
 ROOMS: Final = b"GET /v1/rooms HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer none\r\n\r\n"
@@ -71,7 +74,22 @@ async def _sends(chunk: bytes, scene: Scene) -> None:
         await line.writable()
 
 
+async def _keeps(scene: Scene) -> None:
+    line = await _dial(scene)
+    scene.lines.append(line)
+    line.write(ROOMS)
+    scene.counts["kept"] += 1
+    await asyncio.wait([line.closed])
+
+
 ROWS: Final = (
+    Attack(
+        "api-kept",
+        "Fifteen hundred ask the API once, and keep their connections.",
+        API,
+        _beside(_keeps, 1_500),
+        least_s=LEAST_S,
+    ),
     Attack(
         "api-unread",
         "Two hundred ask the API for its document over and over, and read nothing.",

@@ -36,6 +36,7 @@ from tieline.tokens import EVERY_ROOM, make_token
 from tieline.verification.tokens import BadToken, Tokens
 from tieline.wire import envelope, jetstream_answers, jetstream_headers, origin, relayed
 from tieline.wire.codes import CloseCode, ErrorCode, HandshakeError
+from tieline.wire.heads import is_from
 from tieline.wire.ids import is_valid_id
 from tieline.wire.subjects import Keys, identifier, token, users_of_pair
 
@@ -89,6 +90,7 @@ def read_envelope(data: bytes) -> None:
         assert origin.request_id_of(data) == message.request_id
     assert isinstance(origin.request_id_of(data), str)
     if isinstance(message, envelope.Signal):
+        assert is_from(data, envelope.command_of(message), message.data.sender, message.data.to), "no router"
         named = envelope.named_call(message.data)
         assert named is None or is_valid_id(named) or not named
         told = envelope.decode(relayed.with_call(data, "0123456789abcdef"))

@@ -176,6 +176,17 @@ FRAGMENTS = [
         ],
         [Frame(PONG, b"one"), Frame(PONG, b"two"), ANSWERED],
     ),
+    Case(
+        "5.4",
+        "control frames just before the end of the longest message",
+        [
+            frame(TEXT, padded(BIG)[:-1], fin=False),
+            frame(PING, b"one"),
+            frame(PONG, b"nobody asked"),
+            frame(MORE, padded(BIG)[-1:]),
+        ],
+        [Frame(PONG, b"one"), ANSWERED],
+    ),
     Case("5.4", "a close in between", [frame(TEXT, b"{", fin=False), close(1000)], closes=1000),
     Case("5.4", "a continuation of nothing", [frame(MORE, MESSAGE)], closes=1002),
     Case("5.4", "a continuation of nothing, to go on", [frame(MORE, b"", fin=False)], closes=1002),

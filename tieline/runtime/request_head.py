@@ -22,6 +22,17 @@ class HeadReader(StreamReader):
     def __init__(self) -> None:
         super().__init__()
         self._left = HEAD_BYTES
+        self._fed = 0
+
+    def feed_data(self, data: bytes | bytearray) -> None:
+        """Take what has arrived."""
+        self._fed += len(data)
+        super().feed_data(data)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether more has arrived than the lines that were read."""
+        return self._fed > HEAD_BYTES - self._left
 
     def read_line(
         self, _m: int, too_long_exc_type: type[Exception] = RuntimeError

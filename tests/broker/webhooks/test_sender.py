@@ -1,7 +1,7 @@
 """Deliveries over real HTTP, to receivers that behave as badly as backends do."""
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import aiohttp
 import pytest
@@ -97,22 +97,21 @@ async def test_a_private_address_is_not_connected_to(host: str, receiver: Receiv
     assert receiver.posts == []
 
 
-class _Turning(aiohttp.abc.AbstractResolver):
-    """A name server whose answer is of the internet first, and then private."""
+class _Names(aiohttp.abc.AbstractResolver):
+    """A name server of one name, with what it answers each time; the last answer again and again."""
 
-    def __init__(self) -> None:
-        self.asked = 0
+    def __init__(self, *answers: Sequence[str]) -> None:
+        self._answers = list(answers)
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[aiohttp.abc.ResolveResult]:
         assert family in (socket.AF_INET, socket.AF_UNSPEC)
-        self.asked += 1
-        address = "127.0.0.1" if self.asked > 1 else "203.0.114.1"
+        addresses = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         return [
-            aiohttp.abc.ResolveResult(
-                hostname=host, host=address, port=port, family=socket.AF_INET, proto=0, flags=0
-            )
+            aiohttp.abc.ResolveResult(hostname=host, host=each, port=port, family=kind, proto=0, flags=0)
+            for each in addresses
+            for kind in [socket.AF_INET6 if ":" in each else socket.AF_INET]
         ]
 
     async def close(self) -> None:
@@ -122,12 +121,22 @@ class _Turning(aiohttp.abc.AbstractResolver):
 async def test_a_name_that_turns_private_is_not_followed(
     receiver: Receiver,
 ) -> None:
-    resolver = _Turning()
+    resolver = _Names(["203.0.114.1"], ["127.0.0.1"])
     async with Sender(0.3, may_be_private=False, resolver=resolver) as strict:
         first = await strict.send(at(f"http://turning.example:{receiver.port}/"), EVENTS)
         second = await strict.send(at(f"http://turning.example:{receiver.port}/"), EVENTS)
     assert first.outcome in ("timeout", "unreachable")  # it was tried: nobody is there
     assert second.outcome == "forbidden"
+    assert receiver.posts == []
+
+
+@pytest.mark.parametrize("addresses", [["127.0.0.1", "::1"], ["10.0.0.1", "10.0.0.2", "fd00::1"]])
+async def test_a_name_of_several_private_addresses_is_forbidden(
+    addresses: list[str], receiver: Receiver
+) -> None:
+    async with Sender(5.0, may_be_private=False, resolver=_Names(addresses)) as strict:
+        sent = await strict.send(at(f"http://inner.example:{receiver.port}/"), EVENTS)
+    assert sent.outcome == "forbidden"
     assert receiver.posts == []
 
 

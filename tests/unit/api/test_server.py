@@ -1,6 +1,7 @@
 """An application on a real socket."""
 
 import asyncio
+import contextlib
 import logging
 import socket
 from typing import Any, Final
@@ -12,7 +13,7 @@ from litestar import get, post
 from api.app import make_app
 from api.authority import Authority, demands
 from api.requests import Ask, is_there
-from api.server import IS_THERE, serving
+from api.server import IS_THERE, MOST_AT_ONCE, most_at_once, serving
 from api.signed_tokens import SignedTokens
 from tests.support.waiting import PATIENCE_S, until
 from tieline.runtime.settings import SettingsError
@@ -129,6 +130,148 @@ async def test_a_connection_is_used_again_behind_a_body_that_nobody_wanted() -> 
             assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 401")
             writer.write(b"5\r\nhello\r\n0\r\n\r\nGET /v1/hello HTTP/1.1\r\nHost: a\r\n\r\n")
             assert b"HTTP/1.1 200" in await reader.readuntil(b"hello")
+        writer.close()
+
+
+@post("/taken")
+async def taken(request: Ask) -> str:
+    return f"{len(await request.body())} bytes"
+
+
+HELLO: Final = b"GET /v1/hello HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"G",
+        b"GET /v1/hello HTTP/1.1\r\n",
+        b"POST /v1/taken HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{",
+    ],
+)
+async def test_who_sends_no_whole_request_behind_another_keeps_no_place(begun: bytes) -> None:
+    app = make_app(Authority([], SignedTokens([])), [hello, taken])
+    async with serving(app, "127.0.0.1", 0, request_s=0.2) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(HELLO + begun)
+        async with asyncio.timeout(PATIENCE_S):
+            assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200")
+            assert b"HTTP/1.1" not in await reader.read()
+        writer.close()
+
+
+async def test_what_comes_behind_an_unwanted_body_is_wanted() -> None:
+    app = make_app(Authority([], SignedTokens([])), [kept, taken])
+    async with serving(app, "127.0.0.1", 0) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST /v1/kept HTTP/1.1\r\nHost: a\r\nContent-Length: 131000\r\n\r\n")
+        async with asyncio.timeout(PATIENCE_S):
+            assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 401")
+            next_one = b"POST /v1/taken HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" + bytes(
+                100_000
+            )
+            writer.write(bytes(131_000) + next_one)
+            assert b"HTTP/1.1 201" in await reader.readuntil(b"100000 bytes")
+            head = b"POST /v1/kept HTTP/1.1\r\nHost: a\r\nContent-Length: 99000\r\n\r\n"
+            writer.write(head)
+            for _ in range(3):
+                assert b"HTTP/1.1 401" in await reader.readuntil(b"\r\n\r\n")
+                writer.write(bytes(99_000) + head)
+        writer.close()
+
+
+async def test_a_connection_waits_longer_behind_a_body_that_nobody_wanted() -> None:
+    app = make_app(Authority([], SignedTokens([])), [hello, kept])
+    async with serving(app, "127.0.0.1", 0, request_s=0.3) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(BEGUN)
+        async with asyncio.timeout(PATIENCE_S):
+            assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 401")
+            writer.write(b"5\r\nhello\r\n0\r\n\r\n")
+            idle, idle_writer = await asyncio.open_connection("127.0.0.1", port)
+            assert await idle.read() == b""  # all the time for a request has passed
+            writer.write(HELLO)
+            assert b"HTTP/1.1 200" in await reader.readuntil(b"hello")
+        idle_writer.close()
+        writer.close()
+
+
+async def ended(reader: asyncio.StreamReader) -> bytes:
+    """Wait for the end of a connection; returns what was said before."""
+    with contextlib.suppress(ConnectionError):
+        return await reader.read()
+    return b""
+
+
+@pytest.mark.parametrize("says", [b"", b"G", HELLO], ids=["nothing", "a letter", "a request"])
+async def test_who_asks_nothing_more_makes_room_for_others(says: bytes) -> None:
+    app = make_app(Authority([], SignedTokens([])), [hello])
+    async with serving(app, "127.0.0.1", 0, most=4) as port, asyncio.timeout(PATIENCE_S):
+        silent = []
+        for _ in range(9):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(says)
+            if says == HELLO:
+                assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200")
+            silent.append((reader, writer))
+        for reader, writer in silent[:6]:  # those who fell silent first
+            assert await ended(reader) == b""
+            writer.close()
+        for reader, writer in silent[6:]:
+            writer.write(HELLO.removeprefix(says) if says != HELLO else HELLO)
+            assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200")
+            writer.close()
+
+
+async def test_many_who_come_at_the_same_moment_keep_nobody_out() -> None:
+    app = make_app(Authority([], SignedTokens([])), [hello])
+    async with serving(app, "127.0.0.1", 0, most=4) as port, asyncio.timeout(PATIENCE_S):
+        silent = await asyncio.gather(*(asyncio.open_connection("127.0.0.1", port) for _ in range(20)))
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(HELLO)
+        assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200")
+        writer.close()
+        for _, writer in silent:
+            writer.close()
+
+
+async def test_where_all_connections_are_asked_others_are_told_so() -> None:
+    app = make_app(Authority([], SignedTokens([])), [hello, taken])
+    async with serving(app, "127.0.0.1", 0, most=4) as port, asyncio.timeout(PATIENCE_S):
+        lines = []
+        for _ in range(3):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"POST /v1/taken HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n")
+            writer.write(b"Content-Length: 1\r\n\r\n")
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100")
+            lines.append((reader, writer))
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        lines.append((reader, writer))
+        writer.write(HELLO)
+        assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 503")
+        for reader, writer in lines[:3]:
+            writer.write(b"x")
+            assert b"1 bytes" in await reader.readuntil(b"bytes")
+        for _, writer in lines:
+            writer.close()
+
+
+@pytest.mark.parametrize(("sockets", "most"), [(896, 716), (1_000_000, MOST_AT_ONCE), (50, 40)])
+def test_there_are_no_more_connections_than_descriptors_for_them(sockets: int, most: int) -> None:
+    assert most_at_once(sockets) == most
+
+
+@pytest.mark.parametrize(
+    "more",
+    ["Content-Length: 44\r\nTransfer-Encoding: chunked", "Transfer-Encoding: chunked\r\nContent-Length: 5"],
+)
+async def test_a_request_with_two_lengths_is_refused_and_the_last_one(more: str) -> None:
+    async with serving(make_app(Authority([], SignedTokens([])), [hello, taken]), "127.0.0.1", 0) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"POST /v1/taken HTTP/1.1\r\nHost: a\r\n{more}\r\n\r\n0\r\n\r\n".encode() + HELLO)
+        async with asyncio.timeout(PATIENCE_S):
+            assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 400")
+            assert b"HTTP/1.1" not in await reader.read()
         writer.close()
 
 

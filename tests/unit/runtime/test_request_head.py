@@ -5,7 +5,7 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from tieline.runtime.request_head import HEAD_BYTES, bound_head, was_too_long
+from tieline.runtime.request_head import HEAD_BYTES, HeadReader, bound_head, was_too_long
 
 UPGRADE = (
     b"Host: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
@@ -85,6 +85,18 @@ def test_a_request_that_breaks_off_was_not_too_long() -> None:
     bounded.receive_eof()
 
     assert not was_too_long(bounded)
+
+
+@pytest.mark.parametrize("behind", [b"", b"\x81", b"\x81\x80", b"\r\n"])
+@pytest.mark.parametrize("cut", [0, 1, 100, -1])
+def test_whether_anything_follows_the_request_is_known(behind: bytes, cut: int) -> None:
+    bounded, whole = protocol(), request(1_000) + behind
+    assert isinstance(bounded.reader, HeadReader)
+    for piece in (whole[:cut], whole[cut:]):
+        bounded.receive_data(piece)
+
+    assert is_read(bounded)
+    assert bounded.reader.has_more == bool(behind)
 
 
 def test_what_follows_the_request_has_no_limit_of_that_kind() -> None:

@@ -52,6 +52,28 @@ def test_control_frames_may_come_between_fragments_of_one_byte() -> None:
     assert harness.names() == ["p-1"]
 
 
+@pytest.mark.parametrize("size", [MAX_MESSAGE_BYTES - 20, MAX_MESSAGE_BYTES])
+def test_control_frames_may_come_amid_the_longest_message(size: int) -> None:
+    harness, frame = connected(), ping_of_size(size)
+    before = harness.socket_pongs()
+
+    harness.send_frames(Frame(TEXT, frame[:-1], fin=False))
+    for payload in (b"", b"still there?", b"x" * 125):
+        harness.send_frames(Frame(Opcode.PING, payload), Frame(Opcode.PONG, payload))
+    harness.send_frames(Frame(CONT, frame[-1:]))
+
+    assert len(harness.texts()) == 1
+    assert harness.socket_pongs() - before == 3
+
+
+def test_a_message_is_too_big_whatever_comes_amid_it() -> None:
+    harness, frame = connected(), ping_of_size(MAX_MESSAGE_BYTES + 1)
+
+    harness.send_frames(Frame(TEXT, frame[:-1], fin=False), Frame(Opcode.PING, b"?"), Frame(CONT, frame[-1:]))
+
+    assert has_failed(harness, CloseCode.TOO_BIG)
+
+
 def test_the_next_message_starts_afresh() -> None:
     harness = connected()
 
@@ -136,6 +158,8 @@ def test_fragments_that_are_too_big_together_close_with_1009() -> None:
         b"\x83\x80\0\0\0\0",
         b"\x81\xfe\0\x02\0\0\0\0{}",
         b"\x89\xff" + bytes(8 + 4),
+        b"\x89\xfe\x00\x7e",
+        Frame(TEXT, b"x", fin=False).serialize(mask=True) + b"\x8a\xfe\x00\x7e",
     ],
     ids=[
         "not masked",
@@ -145,6 +169,8 @@ def test_fragments_that_are_too_big_together_close_with_1009() -> None:
         "unknown opcode",
         "a length in two bytes that fits into one",
         "a ping's in eight",
+        "a ping that is too long",
+        "a pong that is, amid a message",
     ],
 )
 def test_what_is_no_websocket_closes_with_1002(data: bytes) -> None:

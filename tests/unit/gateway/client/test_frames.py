@@ -13,6 +13,7 @@ from websockets.server import ServerProtocol
 from gateway.client.frames import (
     completes_message,
     head_size,
+    is_long_control,
     next_text,
     opcode_of,
     payload_size,
@@ -190,8 +191,21 @@ def test_a_length_in_more_bytes_than_it_needs_is_refused(
     assert wastes_bytes(frame[:header]) == wastes
     assert shape_of(frame[: header - 1], 0, 1 << 17).end == header
     shape = shape_of(frame, 0, 1 << 17)
-    assert (shape.is_refused, shape.end) == (wastes, header if wastes else len(frame))
+    is_refused = wastes or (first > 0x87 and size > 125)
+    assert (shape.is_refused, shape.end) == (is_refused, header if is_refused else len(frame))
     assert not wastes_bytes(masked(Frame(PING, b"x" * 125)))
+
+
+@pytest.mark.parametrize("size", [*SIZES, 65_536])
+@pytest.mark.parametrize("opcode", Opcode)
+@pytest.mark.parametrize("most", [0, 65_536])
+def test_a_control_frame_has_a_bound_of_its_own(opcode: Opcode, size: int, most: int) -> None:
+    form = 0 if size < 126 else 2 if size < 65_536 else 8
+    frame = sized(0x80 | opcode, size, form) if form else masked(Frame(opcode, b"x" * size))
+    is_control = opcode in (Opcode.CLOSE, PING, Opcode.PONG)
+
+    assert shape_of(frame, 0, most).is_refused == (size > (125 if is_control else most))
+    assert is_long_control(frame) == (is_control and size > 125)
 
 
 @pytest.mark.parametrize("opcode", Opcode)

@@ -227,13 +227,34 @@ def test_a_cookie_and_a_token_may_be_long() -> None:
         Frame(Opcode.TEXT, b"not masked either").serialize(mask=False),
         b"GET / HTTP/1.1\r\n\r\n",
         b"\xff" * 10,
+        b"\x81",
+        b"\x81\x85",
+        b"\x81\x85mask",
+        Frame(Opcode.TEXT, b"half of one").serialize(mask=True)[:-5],
+        b"\r\n",
     ],
-    ids=["text", "ping", "close", "unmasked", "pipelined", "junk"],
+    ids=[
+        "text",
+        "ping",
+        "close",
+        "unmasked",
+        "pipelined",
+        "junk",
+        "a byte",
+        "a header",
+        "no payload",
+        "half a frame",
+        "an empty line",
+    ],
 )
-def test_a_client_that_does_not_wait_for_the_answer_is_refused(early: bytes) -> None:
+@pytest.mark.parametrize("behind", [0, 1, 30], ids=["whole", "behind a byte", "behind more"])
+def test_a_client_that_does_not_wait_for_the_answer_is_refused(early: bytes, behind: int) -> None:
     harness = Harness()
+    said = harness.request() + early
 
-    harness.put(harness.request() + early)
+    if behind:
+        harness.put(said[:behind])
+    harness.put(said[behind:])
 
     status, _ = http_answer(harness)
     assert status == b"HTTP/1.1 400 Bad Request"
@@ -241,11 +262,12 @@ def test_a_client_that_does_not_wait_for_the_answer_is_refused(early: bytes) -> 
     assert not harness.requests
 
 
-def test_a_frame_while_nothing_is_read_ends_the_connection() -> None:
+@pytest.mark.parametrize("some", [None, 1, 2, 8])
+def test_a_frame_while_nothing_is_read_ends_the_connection(some: int | None) -> None:
     harness = Harness()
     harness.put(harness.request())
 
-    harness.hand_over(Frame(Opcode.TEXT, b"too early").serialize(mask=True))
+    harness.hand_over(Frame(Opcode.TEXT, b"too early").serialize(mask=True)[:some])
     harness.clock.settle()
 
     assert harness.socket.is_aborted

@@ -80,6 +80,17 @@ def test_a_plain_request_is_answered_in_the_librarys_words() -> None:
     assert protocol.accept_called
 
 
+@pytest.mark.parametrize("cut", [0, 1, 50])
+def test_whether_a_request_is_followed_is_known_either_way(cut: int) -> None:
+    for behind in (b"", b"\x81", b"\x81\x80"):
+        protocol, said = WebSocket(), REQUEST + behind
+        for piece in filter(None, (said[:cut], said[cut:])):
+            protocol.receive_data(piece)
+
+        assert len(protocol.events_received()) == 1
+        assert protocol.is_followed == bool(behind)
+
+
 def test_a_second_request_is_read_for_frames_and_is_none() -> None:
     protocol, _ = asked(REQUEST)
 

@@ -485,6 +485,13 @@ def test_what_is_stored_late_is_asked_for_once_more() -> None:
     assert hall.lacking == [ALICE, BOB]
 
 
+def test_of_several_stored_late_nothing_older_than_one_is_believed() -> None:
+    hall = live()
+    for number, revision in ((3, 20), (4, 18), (5, 19)):
+        assert not hall.take(change(number, ALICE, "left", revision=revision, late_s=61), 0)
+    assert hall.take(change(6, ALICE, revision=21, late_s=61), 0)
+
+
 def test_what_is_read_late_is_asked_for_and_what_is_known_is_not() -> None:
     hall = live(change(3, ALICE, late_s=59), change(5, BOB, late_s=61))
     assert [one.user for one in hall.log.since(0)] == [ALICE]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.admission.descriptors import RESERVE, left_for_clients, sockets_allowed
+from tieline.runtime.descriptors import RESERVE, left_for_clients, sockets_allowed
 
 
 @pytest.mark.parametrize(("all_", "left"), [(1024, 1024 - RESERVE), (100_000, 100_000 - RESERVE), (100, 50)])

@@ -1,4 +1,4 @@
-"""How many sockets of clients a gateway may have open: all its descriptors but a reserve.
+"""How many sockets of clients a process may have open: all its descriptors but a reserve.
 
 Without a reserve clients could take the descriptors by which it answers its probes, and reaches the broker.
 """
