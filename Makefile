@@ -6,6 +6,7 @@ PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 RUN_STAMP := $(VENV)/.installed-run
+EXAMPLE_STAMP := $(VENV)/.installed-example
 PORT ?= 8080
 SOCKETIO := bench/socketio/node_modules/.package-lock.json
 
@@ -28,7 +29,7 @@ $(STAMP): pyproject.toml requirements.lock
 	@echo "installing into $(VENV) what requirements.lock names"
 	@$(call install-lock,requirements.lock)
 	@$(install-tieline)
-	@touch $(RUN_STAMP) $(STAMP)
+	@touch $(RUN_STAMP) $(EXAMPLE_STAMP) $(STAMP)
 
 # No more than `make run` needs: a part of the above, in the same versions. `make install` adds the rest.
 $(RUN_STAMP): pyproject.toml requirements-run.lock
@@ -37,6 +38,12 @@ $(RUN_STAMP): pyproject.toml requirements-run.lock
 	@$(call install-lock,requirements-run.lock,--no-compile)
 	@$(install-tieline)
 	@touch $(RUN_STAMP)
+
+# The same, and what an application's backend needs.
+$(EXAMPLE_STAMP): $(RUN_STAMP) examples/requirements.lock
+	@echo "installing into $(VENV) what examples/requirements.lock names"
+	@$(call install-lock,examples/requirements.lock,--no-compile)
+	@touch $(EXAMPLE_STAMP)
 
 define make-venv
 set -e; \
@@ -79,7 +86,7 @@ run: $(RUN_STAMP) ## the whole system on this machine, with a voice call through
 
 # An application's backend on top of it: examples/chat. With TIELINE_API_URL set it stands on a system that runs already.
 EXAMPLE_PORT ?= 3000
-example: install ## a chat's backend with calls, and the whole system beneath it
+example: $(EXAMPLE_STAMP) ## a chat's backend with calls, and the whole system beneath it
 	@$(PYTHON) -m examples.chat --port $(EXAMPLE_PORT)
 
 # The inner loop: what needs neither a broker nor another process, with few examples of what Hypothesis makes up.
@@ -237,6 +244,7 @@ lock: install ## resolve all dependencies anew
 		--output-file requirements.lock
 	$(RESOLVE) --fork-strategy fewest pyproject.toml --constraint requirements.lock --extra tools --group build \
 		--output-file requirements-run.lock
+	$(RESOLVE) --fork-strategy fewest --group example --constraint requirements.lock --output-file examples/requirements.lock
 	$(RESOLVE) --fork-strategy fewest pyproject.toml --constraint requirements.lock --extra server --output-file deploy/requirements.lock
 	$(RESOLVE) --fork-strategy fewest --group image --constraint requirements.lock --upgrade-package pip \
 		--output-file deploy/build.lock

@@ -19,6 +19,10 @@ NOTHING_MORE: Final[Mapping[str, str]] = MappingProxyType({})
 
 NO_STORE: Final = {"Cache-Control": "no-store"}
 
+NO_SUCH_PATH: Final = (
+    "nothing is at this path: /openapi.json says what there is; a `/` within an id is written %2F"
+)
+
 _log = logging.getLogger(__name__)
 
 _REASONS: Final = {
@@ -77,7 +81,8 @@ def on_http_exception(_request: Request[Any, Any, Any], error: HTTPException) ->
     status = 400 if error.status_code == HTTPStatus.UNSUPPORTED_MEDIA_TYPE else error.status_code
     reason = _REASONS.get(status, "INTERNAL" if status >= 500 else "BAD_REQUEST")
     headers = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
-    return refused(status, reason, error.detail, errors, headers)
+    detail = NO_SUCH_PATH if status == HTTPStatus.NOT_FOUND else error.detail
+    return refused(status, reason, detail, errors, headers)
 
 
 def on_fault(_request: Request[Any, Any, Any], _error: Exception) -> Response[Problem]:

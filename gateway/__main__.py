@@ -296,7 +296,8 @@ async def _listen(host: str, port: int) -> list[socket.socket]:
     try:
         return await listening_sockets(host, port)
     except OSError as error:
-        sys.stderr.write(f"gateway: cannot listen on {host}, port {port}: {error}\n")
+        where = f"TIELINE_LISTEN_HOST, TIELINE_LISTEN_PORT: cannot listen on {host}, port {port}"
+        sys.stderr.write(f"gateway: {where}: {error}\n")
         sys.exit(EXIT_PORT_TAKEN)
 
 

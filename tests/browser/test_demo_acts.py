@@ -10,6 +10,7 @@ from playwright.async_api import Page, expect
 from tests.browser.browsers import Browsers
 from tests.browser.scenes import ME, ROOM, Crowd, comes_in, is_state, open_demo, talks
 from tests.support.running_dev import RunningDev
+from tieline.api import Backend
 
 pytestmark = pytest.mark.needs("chromium")
 
@@ -201,3 +202,19 @@ async def test_on_a_phone_the_figures_are_folded_until_asked_for(demo: tuple[Pag
     await expect(page.locator("#wire")).to_be_visible()
     await page.set_viewport_size({"width": 1280, "height": 720})
     await expect(page.locator("#fold")).to_have_attribute("aria-expanded", "true")
+
+
+async def test_what_the_application_does_is_said(demo: tuple[Page, Crowd], dev: RunningDev) -> None:
+    page, _ = demo
+    await comes_in(page)
+    notice = page.locator("#notice-text")
+    async with Backend(dev.document["api"], dev.document["apiKey"]) as backend:
+        await backend.message_room(ROOM, {"text": "in five minutes"})
+        await expect(notice).to_have_text("The application says: in five minutes")
+        await backend.kick_member(ROOM, ME)
+        await expect(notice).to_have_text("The application has put you out of this room.")
+        await backend.add_member(ROOM, ME)
+        await expect(page.locator("#notice")).to_be_hidden()
+        await backend.disconnect_user(ME)
+        await expect(notice).to_have_text("The application has disconnected you.")
+    await is_state(page, "gone")

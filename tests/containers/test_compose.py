@@ -93,6 +93,14 @@ def test_ports_are_open_to_this_machine_alone() -> None:
     assert not any("4222" in port or "8222" in port or "9464" in port for port in ports)
 
 
+def test_what_the_balancer_listens_to_is_opened() -> None:
+    binds = set(re.findall(r"^ +bind :(\d+)", (DEPLOY / "haproxy.cfg").read_text(), re.MULTILINE))
+    opened = {port.split(":")[2] for port in SERVICES["haproxy"]["ports"]}
+    assert opened == binds - {"8404"}  # what is measured stays inside
+    assert "8090" in opened
+    assert SERVICES["haproxy"]["depends_on"].keys() == {"gateway", "api"}
+
+
 @pytest.mark.needs("openssl")
 @pytest.mark.parametrize("name", SERVICES)
 def test_it_is_given_every_secret_that_it_needs_and_no_other(name: str, tmp_path: Path) -> None:

@@ -85,6 +85,20 @@ def test_without_the_operator_its_kinds_are_taken_out(tmp_path: Path) -> None:
     assert len(without.objects) > 20
 
 
+def test_webhook_workers_are_told_where_a_backend_is(tmp_path: Path) -> None:
+    own = yaml.safe_load(block_with("kind: Kustomization"))
+    more = yaml.safe_load(block_with("components/webhooks"))
+    own["components"] += more["components"]
+    own["patches"] += more["patches"]
+    told = rendered_beside(yaml.safe_dump(own), tmp_path)
+    settings = told.get("ConfigMap", "webhook-settings")
+    assert settings["data"]["TIELINE_WEBHOOK_URL"] == "https://backend.example.com/tieline"
+    pod = told.get("Deployment", "webhooks")["spec"]["template"]["spec"]
+    assert {"configMapRef": {"name": settings["metadata"]["name"]}} in pod["containers"][0]["envFrom"]
+    (volume,) = (one for one in pod["volumes"] if one["name"] == "webhook")
+    assert f"create secret generic {volume['secret']['secretName']} " in MANUAL
+
+
 def test_the_overlay_of_a_laptop_fits_two_processors() -> None:
     dev = rendered("dev")
     requests = {

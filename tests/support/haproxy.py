@@ -62,28 +62,40 @@ class Ports(NamedTuple):
 
     plain: int
     tls: int
+    api: int
+    """Where it takes backends."""
 
 
 @contextmanager
-def shipped_haproxy(folder: Path, gateway: int, ops: int, certificate: Path) -> Iterator[Ports]:
-    """Run `deploy/haproxy.cfg` in front of one gateway; `certificate` is a file with the key in it."""
-    with hold_ports(3, HOST) as (plain, tls, monitor):
+def shipped_haproxy(
+    folder: Path, gateway: tuple[int, int], certificate: Path, api: tuple[int, int] | None = None
+) -> Iterator[Ports]:
+    """Run `deploy/haproxy.cfg` in front of one gateway and one API process, or none.
+
+    Of both it takes the port and the ops port; `certificate` is a file with the key in it.
+    """
+
+    def server(name: str, at: tuple[int, int] | None) -> str:
+        return "" if at is None else f"server {name} {HOST}:{at[0]} port {at[1]}"
+
+    with hold_ports(4, HOST) as (plain, tls, backends, monitor):
         config = (DEPLOY / "haproxy.cfg").read_text()
         for here, there in (
             ("bind :8080\n", f"bind {HOST}:{plain}\n"),
             ("bind :8443 ", f"bind {HOST}:{tls} "),
+            ("bind :8090\n", f"bind {HOST}:{backends}\n"),
             ("bind :8404\n", f"bind {HOST}:{monitor}\n"),
             ("/etc/haproxy/tls.pem", str(certificate)),
-            ("check port 9464", f"check port {ops}"),
             (
                 "server-template gateway 1-20 gateway:8080 resolvers docker init-addr none",
-                f"server gateway {HOST}:{gateway}",
+                server("gateway", gateway),
             ),
+            ("server-template api 1-20 api:8090 resolvers docker init-addr none", server("api", api)),
         ):
             assert here in config
             config = config.replace(here, there)
         with _running(folder, config, monitor):
-            yield Ports(plain, tls)
+            yield Ports(plain, tls, backends)
 
 
 @contextmanager

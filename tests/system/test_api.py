@@ -21,11 +21,13 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 import tieline.client
 from api.callers import entry
+from tests.support.haproxy import shipped_haproxy
 from tests.support.hearing import next_of
 from tests.support.http_get import HOST
 from tests.support.people import People
 from tests.support.process import Process
 from tests.support.raw_client import Refused as Forbidden
+from tests.support.secured import Prepared
 from tests.support.system import SECRET, Service, System
 from tests.support.waiting import PATIENCE_S, until, until_true, within
 from tieline.api import Backend, Refused
@@ -211,6 +213,26 @@ async def test_what_happens_is_followed_at_any_process(served: System, backend: 
     async with Backend(url_of(served, 1), KEY) as other:
         event = await within(anext(other.events(user="lena", after=int(found[2].sequence))))
     assert event.data.call == found[2].data.call or event.data.user == "lena"
+
+
+@pytest.mark.needs("haproxy", "openssl")
+async def test_the_shipped_balancer_takes_backends_too(served: System, tmp_path: Path) -> None:
+    pem = Prepared(tmp_path).folder / "public/tls.pem"
+    gateway, api = ((each.port, each.ops_port) for each in (served.all("gateway")[0], served.all("api")[0]))
+    with shipped_haproxy(tmp_path, gateway, pem, api) as ports:
+        url = f"http://{HOST}:{ports.api}"
+        async with Backend(url, KEY) as backend, httpx.AsyncClient(base_url=url) as caller:
+
+            async def is_known() -> bool:  # as soon as the balancer knows that the API is ready
+                return (await caller.get("/openapi.json")).status_code == 200
+
+            await until_true(is_known)
+            await backend.add_member("balanced", "nora")
+            assert [member.user async for member in backend.members("balanced")] == ["nora"]
+            following = asyncio.ensure_future(anext(backend.events(room="balanced")))
+            await until_true(lambda: asyncio.to_thread(lambda: served.count("api", STREAMS) == 1))
+            async with client(served, "nora"):
+                assert (await within(following)).data.user == "nora"
 
 
 async def test_who_follows_is_told_until_either_ends(served: System, tmp_path: Path) -> None:

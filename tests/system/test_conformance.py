@@ -165,6 +165,29 @@ def test_a_driver_that_is_none_is_named() -> None:
     assert "the driver cannot be started" in said
 
 
+def test_it_counts_what_nothing_could_be_said_of(tmp_path: Path) -> None:
+    driver = tmp_path / "driver.py"
+    saying = 'say(driver="tieline.client"'
+    driver.write_text(program_of("python", PAGE).replace(saying, f'{saying}, cannot=["calls"]'))
+    status, said = conformance("--", sys.executable, str(driver), only=["greeting", "incoming"])
+    assert status == 0
+    assert said.endswith("1 of 2 scenarios kept, 0 not; nothing could be said of 1\n")
+
+
+@pytest.mark.parametrize(
+    ("driver", "why"),
+    [
+        (("/no/such/driver",), "the driver cannot be started"),
+        ((sys.executable, "-c", ""), "the driver has ended"),
+    ],
+)
+def test_what_fails_each_scenario_alike_is_said_once(driver: tuple[str, ...], why: str) -> None:
+    status, said = conformance("--", *driver, only=["greeting", "rooms"])
+    assert status == 1
+    assert said.startswith(f"failed  all 2 scenarios: {why}")
+    assert said.count("\n") == 1
+
+
 def test_a_driver_that_says_nothing_is_a_failure() -> None:
     status, said = conformance("--", sys.executable, "-c", "", only=["rooms"])
     assert status == 1

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -203,3 +204,13 @@ async def test_without_a_broker_sockets_stay_and_requests_fail(alone: System, pi
         assert await bob.hear_frame() == candidate
         await alice.relays(HANGUP, bob)
         await establish(bob, alice)
+
+
+def test_a_gateway_whose_port_is_taken_names_its_setting(nats_url: str, tmp_path: Path) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        System(nats_url, tmp_path, gateways=0, routers=0) as system,
+        system.starting("gateway", LISTEN_PORT=str(port := taken.getsockname()[1])) as gateway,
+    ):
+        assert gateway.wait() == 69
+        assert f"TIELINE_LISTEN_PORT: cannot listen on 127.0.0.1, port {port}: " in gateway.output

@@ -162,7 +162,7 @@ async def test_the_shipped_balancer_ends_tls_itself(system: System, tmp_path: Pa
     public = Prepared(tmp_path).folder / "public"
     (gateway,) = system.all("gateway")[:1]
     trusted = ssl.create_default_context(cafile=str(public / "tls.crt"))  # for 127.0.0.1, too
-    with shipped_haproxy(tmp_path, gateway.port, gateway.ops_port, public / "tls.pem") as ports:
+    with shipped_haproxy(tmp_path, (gateway.port, gateway.ops_port), public / "tls.pem") as ports:
 
         async def is_let_in() -> bool:  # as soon as the balancer knows that the gateway is ready
             client = await RawClient.dial(ports.tls, tls=trusted)

@@ -15,6 +15,7 @@ ROOT: Final = Path(__file__).parents[2]
 LOCKS: Final = (
     "requirements.lock",
     "requirements-run.lock",
+    "examples/requirements.lock",
     "deploy/requirements.lock",
     "deploy/build.lock",
     "tests/k8s/tools.lock",

@@ -35,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="rooms joined for the user at connect",
     )
     parser.add_argument(
+        "--no-rooms", action="store_true", help="no rooms: the backend's API says in which ones the user is"
+    )
+    parser.add_argument(
         "--ttl",
         metavar="S",
         type=number(1, LONGEST_TTL_S),
@@ -57,8 +60,11 @@ def run(options: argparse.Namespace) -> int:
         return refuse("token", str(problem))
     if not secret:
         return refuse("token", NO_SECRET)
-    if not options.room and not options.join:
-        return refuse("token", "name at least one room: --room R")
+    named = bool(options.room or options.join)
+    if named and options.no_rooms:
+        return refuse("token", "--no-rooms goes with neither --room nor --join")
+    if not named and not options.no_rooms:
+        return refuse("token", "name at least one room: --room R; or say --no-rooms, if the API gives them")
     for doubt in doubts(options.secret, secret, os.environ):
         note("token", doubt)
     wanted = made_for(os.environ)

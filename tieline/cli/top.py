@@ -124,7 +124,7 @@ def ask(url: str) -> Heaviest:
             raise Unreachable(f"{url}: status {answer.status}; {_hint(body)}")
         return msgspec.json.decode(body, type=Heaviest)
     except (OSError, ValueError, RecursionError, http.client.HTTPException, msgspec.MsgspecError) as problem:
-        raise Unreachable(f"{url}: {problem}") from None
+        raise Unreachable(f"{url}: {getattr(problem, 'strerror', None) or problem}") from None
 
 
 def _read(answer: http.client.HTTPResponse, until: float) -> bytes:

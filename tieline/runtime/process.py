@@ -149,7 +149,7 @@ async def joined(
         Stopped: `stopping` was set while the broker did not answer.
     """
     instance = f"{service[0]}{os.getpid()}-{secrets.token_hex(4)}"
-    ready = Ready(STARTING)
+    ready = Ready(BROKER_AWAY, STARTING)
     ops = await serve_ops(settings.ops_host, settings.ops_port, ready.why_not, pages)
     try:
         starts = {id_name: instance, "ops_port": bound_port(ops)}
@@ -159,6 +159,7 @@ async def joined(
         name = f"tieline-{service}-{instance}"
         connecting = connect(settings.nats_url, name, settings.nats_login, inbox(instance))
         broker = await unless_stopped(stopping, connecting)
+        ready.clear(BROKER_AWAY)
         broker.when_away(lambda: ready.hold(BROKER_AWAY))
         broker.when_back(lambda: ready.clear(BROKER_AWAY))
         try:

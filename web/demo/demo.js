@@ -84,7 +84,15 @@ async function enter(isInstead = false) {
 
 function listen(entered) {
   const on = (type, listener) => entered.addEventListener(type, ({ detail }) => entered === client && listener(detail));
-  on('roster', () => document.body.dataset.view === 'hall' && render());
+  on('roster', ({ room: told }) => {
+    if (told === room && !client.rooms.has(room)) notify({ key: 'putOut' }); // by the application: the page itself leaves none
+    else if (told === room && notice?.key === 'putOut') notify(null);
+    if (document.body.dataset.view === 'hall') render();
+  });
+  on('message', ({ data }) => {
+    const text = typeof data?.text === 'string' ? data.text : JSON.stringify(data);
+    notify({ key: 'says', values: { text }, isPassing: true });
+  });
   on('call', begin);
   on('missed', (missed) => {
     if (!missed.call) recent.add(missed.peer, 'missed'); // one that has rung here is taken down when it ends
@@ -107,7 +115,8 @@ function listen(entered) {
   entered.devices.addEventListener('switched', measure); // the stream is the same, what is in it is not
   on('closed', (error) => {
     leaveTo(error.code === 4500 ? 'replaced' : 'closed');
-    if (error.code !== 4500) notify({ key: 'closed', values: { reason: error.code || error.reason } });
+    if (error.code === 4502) notify({ key: 'disconnected' });
+    else if (error.code !== 4500) notify({ key: 'closed', values: { reason: error.code || error.reason } });
   });
 }
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.broker.runtime.watching import Inbox, happens, watch
 from tests.support.nats_server import NatsServer
+from tests.support.waiting import until
 from tieline.runtime.broker import Broker
 from tieline.runtime.ops import BROKER_AWAY, STARTING
 from tieline.runtime.process import Stopped, joined
@@ -78,6 +79,26 @@ async def test_the_log_may_call_the_id_what_the_service_does(
         pass
 
     assert vars(caplog.records[0])["gateway"] == process.instance
+
+
+async def test_a_process_that_starts_says_that_the_broker_is_away(
+    pip_nats: NatsServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "sample")
+    pip_nats.kill()
+    settings, done = ProcessSettings(nats_url=pip_nats.url), asyncio.Event()
+
+    async def run() -> None:
+        async with joined("sample", settings, asyncio.Event(), replies) as process:
+            assert process.ready.why_not() == STARTING
+            done.set()
+
+    async with asyncio.TaskGroup() as running:
+        running.create_task(run())
+        await until(lambda: any(record.name == "sample" for record in caplog.records))
+        assert await asyncio.to_thread(readyz, caplog) == (503, f"{BROKER_AWAY}\n")
+        pip_nats.start()
+        await happens(done)
 
 
 async def test_a_process_stopped_before_the_broker_answers_gives_up(pip_nats: NatsServer) -> None:

@@ -24,6 +24,7 @@ async def test_what_is_not_there_is_a_problem(path: str) -> None:
         answer = await client.get(path)
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
     assert answer.json()["reason"] == "NOT_FOUND"
+    assert "/openapi.json says what there is" in answer.json()["detail"]
 
 
 async def test_the_document_names_the_version_and_what_there_is() -> None:

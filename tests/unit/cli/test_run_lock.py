@@ -1,4 +1,7 @@
-"""`requirements-run.lock`: what `make run` installs, and nothing that only developers need."""
+"""`requirements-run.lock`: what `make run` installs, and nothing that only developers need.
+
+And `examples/requirements.lock`, what `make example` installs beside it.
+"""
 
 import ast
 import re
@@ -43,10 +46,10 @@ def normalized(package: str) -> str:
     return re.sub(r"[-_.]+", "-", package).lower()
 
 
-def imported_modules() -> set[str]:
+def imported_modules(*packages: str) -> set[str]:
     """The top-level modules that the packages import, the standard library and their own ones left out."""
     found: set[str] = set()
-    for package in RUN_BY_TIELINE_DEV:
+    for package in packages:
         for file in (ROOT / package).rglob("*.py"):
             for node in ast.walk(ast.parse(file.read_text())):
                 match node:
@@ -54,10 +57,11 @@ def imported_modules() -> set[str]:
                         found.update(name.name.partition(".")[0] for name in names)
                     case ast.ImportFrom(module=str(module), level=0):
                         found.add(module.partition(".")[0])
-    return found - sys.stdlib_module_names - set(RUN_BY_TIELINE_DEV) - OF_TYPE_CHECKERS
+    return found - sys.stdlib_module_names - set(RUN_BY_TIELINE_DEV) - set(packages) - OF_TYPE_CHECKERS
 
 
 RUN = pins("requirements-run.lock")
+EXAMPLE = pins("examples/requirements.lock")
 FULL = pins("requirements.lock")
 OF_WINDOWS = {package for package, pin in RUN.items() if pin.condition == " ; sys_platform == 'win32'"}
 """Not installed here, so what they require is not known."""
@@ -79,17 +83,25 @@ def test_a_run_has_the_versions_that_developers_have() -> None:
 
 def test_everything_that_the_packages_import_is_installed() -> None:
     distributions = packages_distributions()
-    needed = {normalized(distributions[module][0]) for module in imported_modules()}
+    needed = {normalized(distributions[module][0]) for module in imported_modules(*RUN_BY_TIELINE_DEV)}
     assert {"aiortc", "msgspec", "nats-py", "numpy", "uvloop", "websockets"} <= needed
     assert needed - LEFT_OUT <= RUN.keys()
     assert RUN.keys() >= set(PROGRAMS)
 
 
-@pytest.mark.parametrize("package", sorted(RUN.keys() - OF_WINDOWS))
+def test_the_example_has_all_it_imports_and_the_same_versions() -> None:
+    distributions = packages_distributions()
+    needed = {normalized(distributions[module][0]) for module in imported_modules("examples")}
+    assert {"fastapi", "msgspec", "uvicorn"} <= needed <= RUN.keys() | EXAMPLE.keys()
+    assert all(pin == FULL[name]._replace(condition=pin.condition) for name, pin in EXAMPLE.items())
+    assert all(pin.hashes for pin in EXAMPLE.values())
+
+
+@pytest.mark.parametrize("package", sorted((RUN.keys() | EXAMPLE.keys()) - OF_WINDOWS))
 def test_what_a_package_requires_is_installed_too(package: str) -> None:
     required = [line for line in requires(package) or () if "extra ==" not in line]
     unconditional = {normalized(re.split(r"[^\w.-]", line)[0]) for line in required if ";" not in line}
-    assert unconditional <= RUN.keys()
+    assert unconditional <= (RUN.keys() if package in RUN else RUN.keys() | EXAMPLE.keys())
 
 
 def test_what_only_draws_is_left_out_and_installed_for_developers() -> None:
@@ -101,7 +113,7 @@ def test_what_only_draws_is_left_out_and_installed_for_developers() -> None:
 
 def test_tools_of_developers_are_left_out() -> None:
     tools = {"pytest", "mypy", "ruff", "playwright", "kubernetes-validate", "hypothesis"}
-    assert RUN.keys().isdisjoint(tools)
+    assert (RUN.keys() | EXAMPLE.keys()).isdisjoint(tools)
     assert tools <= FULL.keys()
 
 

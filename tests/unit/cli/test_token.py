@@ -34,6 +34,14 @@ def test_the_command_prints_a_token(
     }
 
 
+def test_a_token_of_no_room_is_made_for_who_asks_for_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(SECRET_VARIABLE, SECRET)
+    assert main(["token", "alice", "--no-rooms"]) == 0
+    assert claims_of(capsys.readouterr().out.strip())["rooms"] == []
+
+
 @pytest.mark.parametrize(("ttl", "life", "said"), [("120", 60, "it is good for 60 s"), ("60", 60, "")])
 def test_a_shorter_life_than_was_asked_for_is_said(
     ttl: str, life: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -110,6 +118,8 @@ def test_what_is_odd_about_a_secret_is_said(
         ("", "token alice --room demo", SECRET_VARIABLE),
         ("", "token alice --room demo", "TIELINE_JWT_SECRET_FILE to a file with it"),
         (SECRET, "token alice", "--room"),
+        (SECRET, "token alice", "--no-rooms, if the API gives them"),
+        (SECRET, "token alice --join demo --no-rooms", "--no-rooms goes with neither"),
         (SECRET, "token " + "u" * 129 + " --room demo", "is no user id"),
     ],
 )

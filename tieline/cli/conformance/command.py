@@ -84,6 +84,9 @@ async def _play(
 
 
 def _as_text(outcomes: Mapping[str, Outcome], driver: Sequence[str]) -> str:
+    failures = {outcome.failed for outcome in outcomes.values()}
+    if len(outcomes) > 1 and len(failures) == 1 and (failed := failures.pop()):  # it is about the driver
+        return f"failed  all {len(outcomes)} scenarios: {printable(failed)}\n"
     lines = []
     for name, outcome in outcomes.items():
         word = (
@@ -103,7 +106,9 @@ def _as_text(outcomes: Mapping[str, Outcome], driver: Sequence[str]) -> str:
         lines += [f"          {printable(text)}" for text in (outcome.failed, outcome.not_tried) if text]
     again = [name for name, outcome in outcomes.items() if outcome.broken or outcome.failed]
     kept = sum(not (each.broken or each.failed or each.not_tried) for each in outcomes.values())
-    lines.append(f"{kept} of {len(outcomes)} scenarios kept, {len(again)} not")
+    untried = len(outcomes) - kept - len(again)
+    said = f"; nothing could be said of {untried}" if untried else ""
+    lines.append(f"{kept} of {len(outcomes)} scenarios kept, {len(again)} not{said}")
     if again:
         only = " ".join(f"--only {name}" for name in again)
         lines.append(f"once more: tieline conformance {only} -- {shlex.join(driver)}")

@@ -1,4 +1,4 @@
-"""What `tieline dev` says about clients that its gateways refuse."""
+"""What `tieline dev` says about clients that its gateways refuse, and about webhooks that are not taken."""
 
 import json
 
@@ -9,6 +9,11 @@ from tieline.cli.dev.hints import EVERY_S, MOST, Hints
 
 def refused(**fields: str) -> bytes:
     return json.dumps({"event": "connection refused", **fields}, separators=(",", ":")).encode() + b"\n"
+
+
+def not_taken(**fields: str) -> bytes:
+    said = {"event": "webhook not taken", "endpoint": "settings", **fields, "events": 3}
+    return json.dumps(said, separators=(",", ":")).encode() + b"\n"
 
 
 @pytest.mark.parametrize(
@@ -35,6 +40,24 @@ def refused(**fields: str) -> bytes:
             ["a client was refused for its token: expired (UNAUTHORIZED)"],
         ),
         (refused(reason="RATE_LIMITED"), []),
+        (
+            not_taken(outcome="refused", what="401"),
+            [
+                "the webhook settings was not taken: refused (401); does its receiver check with the"
+                " secret by which it is signed?"
+            ],
+        ),
+        (
+            not_taken(outcome="unreachable", what="ClientConnectorError"),
+            [
+                "the webhook settings was not taken: unreachable (ClientConnectorError); does its receiver"
+                " listen there?"
+            ],
+        ),
+        (
+            not_taken(outcome="timeout", what="no answer within 10 s"),
+            ["the webhook settings was not taken: timeout (no answer within 10 s)"],
+        ),
         (b'{"event":"connection refused",\n', []),
         (b'{"event":"client left"}\n', []),
         (b"Starting nats-server\n", []),
