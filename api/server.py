@@ -65,7 +65,8 @@ MOST_AT_ONCE: Final = 1_024
 asked on all of them, requests are answered 503, and those on a quarter more than that are cut."""
 
 
-logging.getLogger("uvicorn").setLevel(logging.WARNING)  # that it begins and ends is said elsewhere
+# That it begins and ends is said elsewhere; it warns of each request that is none, as many as strangers like.
+logging.getLogger("uvicorn").setLevel(logging.ERROR)
 
 
 class _Connection(H11Protocol):

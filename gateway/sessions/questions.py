@@ -23,6 +23,7 @@ from gateway.sessions.presence import Presence
 from gateway.sessions.registrations import Registrations
 from gateway.sessions.signals import Answered
 from tieline.runtime.guard import bug_guard
+from tieline.runtime.patience import PATIENCE_S
 from tieline.runtime.requests import NoAnswer
 from tieline.wire.internal.answers import Outdated, Refused, SessionGone
 from tieline.wire.internal.directions import PresenceReply, RouterReply
@@ -131,26 +132,28 @@ class Questions:
         return await self._answer_about_room(session, ask, self.ask_presence_for)
 
     async def ask_presence_for(self, session: Session, request: AboutSession) -> PresenceReply | None:
-        """Ask presence for a session, and wait; None: there was no reply."""
+        """Ask presence for a session, and wait; None: there was no reply in time, or none that counts."""
+        until = asyncio.get_running_loop().time() + PATIENCE_S
         try:
-            reply = await self._asked_in_order(session, request)
+            reply = await self._asked_in_order(session, request, until)
             if isinstance(reply, SessionGone) and not reply.replaced:
                 gone = await self._registrations.register(session)
-                return await self._asked_in_order(session, request) if gone is None else gone
+                return await self._asked_in_order(session, request, until) if gone is None else gone
         except NoAnswer:
             return None
         return reply
 
-    async def _asked_in_order(self, session: Session, request: AboutSession) -> PresenceReply:
+    async def _asked_in_order(self, session: Session, request: AboutSession, until: float) -> PresenceReply:
         """Ask in the order of the connection; anew, if something has come in between that was asked later.
 
-        So is what was sent twice and is refused: of its copies one may yet be carried out.
+        So is what was sent twice and is refused: of its copies one may yet be carried out. `until`, on the
+        clock of the loop, is when who has asked waits no more.
 
         Raises:
-            NoAnswer: there was no reply, or none but that.
+            NoAnswer: there was no reply by then, or none but that.
         """
         if isinstance(request, ListMembers):  # which changes nothing
-            return await self._presence.ask(request)
+            return await self._presence.ask(request, _left_s(until))
         asked = self._presence.revision_of(session.user)
         for _ in range(MOST_TIMES):
             attempts = Attempts()
@@ -158,7 +161,7 @@ class Questions:
             in_order = msgspec.structs.replace(request, connection=session.connection, number=number)
             if isinstance(in_order, JoinRoom):
                 in_order = msgspec.structs.replace(in_order, asked=asked)
-            reply = await self._presence.ask(in_order, is_wanted=attempts)
+            reply = await self._presence.ask(in_order, _left_s(until), attempts)
             session.numbering.answered(number, attempts.count)
             if isinstance(reply, Refused) and attempts.count > 1:
                 continue  # another copy may be carried out later: it is overtaken by what is asked anew
@@ -194,6 +197,18 @@ class Questions:
                 answered(answer)
 
         self._tasks.create_task(guarded())
+
+
+def _left_s(until: float) -> float:
+    """Say for how long somebody waits yet, in seconds.
+
+    Raises:
+        NoAnswer: not at all.
+    """
+    left_s = until - asyncio.get_running_loop().time()
+    if left_s <= 0:
+        raise NoAnswer("what was asked has taken too long")
+    return left_s
 
 
 def _signal_of(ask: AskRouter) -> Signal:

@@ -323,6 +323,21 @@ async def test_a_request_knows_whether_its_caller_still_waits() -> None:
             assert [await said.get(), await said.get()] == [True, False]
 
 
+@pytest.mark.parametrize(
+    "said",
+    ["nonsense\r\n\r\n", "GET /v1/hello HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: tea\r\n\r\n"],
+)
+async def test_strangers_write_nothing_into_the_log(said: str, caplog: pytest.LogCaptureFixture) -> None:
+    app = make_app(Authority([], SignedTokens([])), [hello])
+    async with serving(app, "127.0.0.1", 0) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(said.encode())
+        async with asyncio.timeout(PATIENCE_S):
+            assert (await reader.readline()).startswith(b"HTTP/1.1 ")
+        writer.close()
+    assert caplog.records == []
+
+
 async def test_a_port_that_is_taken_is_named() -> None:
     app = make_app(Authority([], SignedTokens([])), [hello])
     async with serving(app, "127.0.0.1", 0) as port:

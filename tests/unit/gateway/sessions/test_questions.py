@@ -95,8 +95,10 @@ class Asking:
         await self.scene.settles()
         return ask
 
-    async def presence_says_to_copies(self, *replies: PresenceReply, is_ordered: bool = False) -> AskPresence:
-        """Ask presence so that it answers the first time when it was asked twice."""
+    async def presence_says_to_copies(
+        self, *replies: PresenceReply, is_ordered: bool = False, after_s: float = 0
+    ) -> AskPresence:
+        """Ask presence so that it answers the first time when it was asked twice, and so long ago."""
         presence = self.scene.presence
         presence.reply(JoinRoom, *replies)
         presence.may_answer.clear()
@@ -107,6 +109,7 @@ class Asking:
         await asyncio.sleep(0)
         for _ in range(2):
             presence.is_wanted[0]()  # it is sent once more
+        await asyncio.sleep(after_s)
         presence.may_answer.set()
         await self.scene.settles()
         return ask
@@ -255,6 +258,15 @@ async def test_of_what_was_sent_twice_and_is_refused_no_copy_counts(
     ask = await asking.presence_says_to_copies(FULL, now)
     assert asking.answers == [(ask, now)]
     assert asking.scene.presence.asked == [asking.numbered(ask, number) for number in range(2)]
+
+
+async def test_who_has_asked_waits_no_longer_for_all_copies_than_for_one(
+    asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.sessions.questions.PATIENCE_S", 0.05)
+    ask = await asking.presence_says_to_copies(FULL, Done(), after_s=0.1)
+    assert asking.answers == [(ask, None)]
+    assert asking.scene.presence.asked == [asking.numbered(ask, 0)]
 
 
 async def test_presence_is_not_asked_again_for_a_session_that_is_over(asking: Asking) -> None:
