@@ -84,7 +84,7 @@ async def system(environ: Mapping[str, str], page: str, ready_file: Path | None)
         ready = ready_file or Path(folder, "ready.json")
         ready.unlink(missing_ok=True)  # an earlier one says nothing of this system
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tieline.cli", "dev", "--gateways", "1", "--port", "0"),
+            *(sys.executable, "-P", "-m", "tieline.cli", "dev", "--gateways", "1", "--port", "0"),
             *("--ready-file", str(ready), "--webhook", f"{page}/tieline"),
             env={**environ, **own},
             start_new_session=True,  # Ctrl-C is for us alone, and we end it

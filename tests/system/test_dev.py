@@ -3,6 +3,7 @@
 import os
 import select
 import signal
+import sys
 import urllib.error
 import urllib.request
 from itertools import chain
@@ -12,11 +13,28 @@ import jwt
 import nats
 import pytest
 
-from tests.support.process import is_alive
+from tests.support.process import Process, is_alive
 from tests.support.running_dev import READY, READY_AGAIN, RunningDev
 from tests.support.system import SECRET
 from tests.system.ready_document import but_pid, pids
 from tieline.cli.dev.ports import hold_ports
+
+
+def test_it_runs_where_packages_are_called_as_its_own(tmp_path: Path) -> None:
+    folder = tmp_path / "application"
+    for name in ("api", "gateway", "presence", "router", "tieline", "webhooks"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "__init__.py").touch()
+    command = (sys.executable, "-P", "-m", "tieline.cli", "dev", "--port", "0", "--gateways", "1", "--call")
+    log, stdout = tmp_path / "log", tmp_path / "stdout"
+    options = ("--log-file", tmp_path / "processes.log", "--webhook", "http://127.0.0.1:9/")
+    environ = {**os.environ, "TIELINE_WEBHOOK_SECRET": SECRET}
+    dev = Process([*command, *options], log, stdout=stdout, environ=environ, folder=folder)
+    try:
+        dev.until_ready(lambda: READY in stdout.read_text())
+        assert "the call works" in stdout.read_text()
+    finally:
+        dev.end()
 
 
 def test_the_ready_file_says_where_everything_is(tmp_path: Path) -> None:

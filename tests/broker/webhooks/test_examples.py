@@ -58,3 +58,13 @@ def test_the_printed_check_takes_what_is_signed_and_nothing_else(
     assert not check(SECRETS[0], {**headers, "webhook-id": "msg_2"}, BODY)
     old = headers_of(SECRETS, "msg_1", int(time.time()) - 600, BODY)
     assert not check(SECRETS[0], old, BODY)
+
+
+@checks
+def test_the_printed_check_refuses_what_is_no_delivery(
+    check: Callable[[str, dict[str, str], bytes], bool],
+) -> None:
+    headers = headers_of(SECRETS, "msg_1", int(time.time()), BODY)
+    assert not check(SECRETS[0], {}, BODY)
+    assert not check(SECRETS[0], {**headers, "webhook-timestamp": "soon"}, BODY)
+    assert not check(SECRETS[0], {**headers, "webhook-signature": "v1,é"}, BODY)

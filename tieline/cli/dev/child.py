@@ -10,6 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
+PYTHON: Final = (sys.executable, "-P")
+"""For `-m`, whatever folder this is: an application may have an `api` of its own there."""
+
 STOP_DEADLINE_S: Final = 10.0
 """From SIGTERM to SIGKILL: longer than any drain here, and short enough to wait for at a prompt."""
 

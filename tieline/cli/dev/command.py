@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import os
 import signal
-import sys
 import tempfile
 import time
 from contextlib import ExitStack, closing
@@ -208,7 +207,7 @@ async def _call(system: LocalSystem, written: Path) -> None:
     Raises:
         CallFailed: a peer heard nothing, or there was no call at all.
     """
-    command = [sys.executable, "-m", "tieline.cli", "call", "--ready-file", str(written)]
+    command = [*child.PYTHON, "-m", "tieline.cli", "call", "--ready-file", str(written)]
     call = await child.start(
         command, {**os.environ, SECRET_VARIABLE: system.secret, SECRET_FILE_VARIABLE: ""}
     )

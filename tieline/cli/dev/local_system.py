@@ -5,7 +5,6 @@ All of it is decided before anything starts, so that a process which ends is res
 
 import base64
 import secrets
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from api.callers import entry
-from tieline.cli.dev import broker_process, ports, readiness
+from tieline.cli.dev import broker_process, child, ports, readiness
 from tieline.cli.dev.supervisor import ProcessSpec
 from tieline.cli.ready_file import ReadyFile
 from tieline.cli.secret import SECRET_FILE_VARIABLE, find_secret
@@ -156,7 +155,7 @@ def plan(size: Size, environ: Mapping[str, str], storage: Path, held: ExitStack)
             ProcessSpec(
                 kind,
                 f"{kind} {len(ops_urls)}",
-                [sys.executable, "-m", kind],
+                [*child.PYTHON, "-m", kind],
                 {**environ, "TIELINE_NATS_URL": nats_url, "TIELINE_OPS_PORT": str(ops_port), **settings},
                 partial(readiness.why_not_ready, ports.reachable(ops_host), ops_port),
             )
