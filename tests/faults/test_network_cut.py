@@ -1,6 +1,7 @@
 """The network between one gateway and the broker is cut under load; the other gateway's is not."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,9 +17,12 @@ from tests.support.proxy import Proxy
 from tests.support.resuming import ResumingPeople
 from tests.support.system import Service, System
 from tests.support.waiting import until_true
-from tieline.runtime.broker import BrokerAway, Message, connect
+from tieline.runtime.broker import MAX_OUTSTANDING_PINGS, PING_INTERVAL_S, BrokerAway, Message, connect
 
 PAIRS = 4
+
+NOTICED_S = PING_INTERVAL_S * MAX_OUTSTANDING_PINGS
+"""No cut that is shorter is noticed."""
 
 MANY = 300
 """Messages: more than are read from the mailbox at once, and than version 0.1.0 let a session miss."""
@@ -114,12 +118,15 @@ async def test_a_cut_that_nobody_notices(patient: Cuttable) -> None:
         await load.progress(MESSAGES)
         here = patient.cut_off(load)
         assert 0 < here < len(load.clients)
+        began = time.monotonic()
         patient.proxy.cut()
         await load.silence(1)
         patient.proxy.heal()
+        is_short = time.monotonic() - began < NOTICED_S
         await nothing_is_amiss(load)
         assert load.counts["resumed"] == 0
-        assert patient.system.count("gateway", "tieline_nats_reconnects_total") == 0
+        reconnects = patient.system.count("gateway", "tieline_nats_reconnects_total")
+        assert reconnects == 0 or not is_short  # on a busy machine it may be long before all are silent
 
 
 async def test_a_cut_shorter_than_the_lease(patient: Cuttable) -> None:
