@@ -231,4 +231,4 @@ def test_what_is_read_past_the_library_is_read_as_it_reads(monkeypatch: pytest.M
             assert come_of(pieces) == ours
 
     is_the_same()
-    assert plain > scaled(EXAMPLES) / 10, "too few were let in to say anything"
+    assert plain > scaled(EXAMPLES) / 30, "too few were let in to say anything"

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import kubernetes_validate
 import pytest
@@ -16,6 +17,7 @@ from tests.k8s.rendered import (
     container_of,
     each_overlay,
     rendered,
+    rendered_beside,
     strings,
 )
 from tieline import __version__
@@ -101,10 +103,11 @@ def secrets_in(value: object) -> Iterator[str]:
                 yield from secrets_in(one)
 
 
-def test_an_operator_is_told_to_make_the_secrets_that_are_referred_to() -> None:
+def test_an_operator_is_told_to_make_the_secrets_that_are_referred_to(tmp_path: Path) -> None:
     told = (ROOT / "docs/operations.md").read_text()
     made = set(re.findall(r"create secret (?:generic|tls) ([\w-]+)", told))
-    assert set(secrets_in(rendered("production").objects)) == made
+    with_workers = "resources: [../production]\ncomponents: [../../components/webhooks]\n"
+    assert set(secrets_in(rendered_beside(with_workers, tmp_path).objects)) == made
 
 
 @pytest.mark.parametrize("kind", ["PodMonitor", "PrometheusRule"])
