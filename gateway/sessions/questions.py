@@ -78,7 +78,9 @@ class Questions:
         notices: Notices,
         answer_about_room: AnswerAboutRoom,
         tasks: asyncio.TaskGroup,
+        patience_s: float = PATIENCE_S,
     ) -> None:
+        """`patience_s`: how long who has asked waits for an answer of presence."""
         self._ask_signal = ask_signal
         self._presence = presence
         self._refresh_keys = refresh_keys
@@ -86,6 +88,7 @@ class Questions:
         self._notices = notices
         self._answer_about_room = answer_about_room
         self._tasks = tasks
+        self._patience_s = patience_s
         self._lane = HeavyLane()
 
     def ask_router(self, session: Session, ask: AskRouter, answered: RouterAnswered) -> None:
@@ -133,7 +136,7 @@ class Questions:
 
     async def ask_presence_for(self, session: Session, request: AboutSession) -> PresenceReply | None:
         """Ask presence for a session, and wait; None: there was no reply in time, or none that counts."""
-        until = asyncio.get_running_loop().time() + PATIENCE_S
+        until = asyncio.get_running_loop().time() + self._patience_s
         try:
             reply = await self._asked_in_order(session, request, until)
             if isinstance(reply, SessionGone) and not reply.replaced:

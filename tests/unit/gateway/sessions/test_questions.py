@@ -17,6 +17,7 @@ from gateway.sessions.signals import Answered
 from tests.unit.gateway.client.alice import room_ask, signal_ask
 from tests.unit.gateway.client.harness import event
 from tests.unit.gateway.sessions.scene import Scene
+from tieline.runtime.patience import PATIENCE_S
 from tieline.wire.ids import RoomId
 from tieline.wire.internal.answers import Done, Outdated, Refused, SessionGone
 from tieline.wire.internal.directions import PresenceReply, RouterReply
@@ -31,7 +32,7 @@ FULL = Refused("ROOM_FULL")
 class Asking:
     """A session's questions, a router that answers as told, and what was answered."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: Scene, patience_s: float = PATIENCE_S) -> None:
         self.scene = scene
         self.signals: list[tuple[str, Signal]] = []
         self.router_replies: list[RouterReply | Answers | None] = []
@@ -47,6 +48,7 @@ class Asking:
             notices=scene.notices,
             answer_about_room=self._answer_about_room,
             tasks=scene.tasks,
+            patience_s=patience_s,
         )
         session = scene.here("alice").connection.session
         assert session is not None
@@ -260,10 +262,8 @@ async def test_of_what_was_sent_twice_and_is_refused_no_copy_counts(
     assert asking.scene.presence.asked == [asking.numbered(ask, number) for number in range(2)]
 
 
-async def test_who_has_asked_waits_no_longer_for_all_copies_than_for_one(
-    asking: Asking, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gateway.sessions.questions.PATIENCE_S", 0.05)
+async def test_who_has_asked_waits_no_longer_for_all_copies_than_for_one(scene: Scene) -> None:
+    asking = Asking(scene, patience_s=0.05)
     ask = await asking.presence_says_to_copies(FULL, Done(), after_s=0.1)
     assert asking.answers == [(ask, None)]
     assert asking.scene.presence.asked == [asking.numbered(ask, 0)]
