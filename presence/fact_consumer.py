@@ -100,6 +100,8 @@ class FactConsumer:
         self._is_sure = False
         self._looked_at = clock()
         self._inbox = ""
+        self._is_begun = asyncio.Event()
+        """Set while records can be asked for: the consumer is there, and the inbox is heard."""
         self._under_way = 0
         """Records that were handed out here, and are neither told nor given up."""
         self._asked_at = 0
@@ -177,12 +179,13 @@ class FactConsumer:
         await cancellable(self._broker.client.jetstream().add_consumer(self._stream, config))
         self._inbox = self._broker.client.new_inbox()
         subscription = await self._broker.subscribe(self._inbox, self._on_message)
+        self._is_begun.set()
         try:
             while True:
                 is_more = await self._ask()
                 await asyncio.sleep(BUSY_S if is_more else EVERY_S)
         finally:
-            self._inbox = ""
+            self._is_begun.clear()
             await self._broker.drain(subscription)
 
     async def _ask(self) -> bool:
@@ -245,11 +248,12 @@ class FactConsumer:
     async def finish(self) -> None:
         """Acknowledge what was told last, so that no process that starts much later tells it again.
 
-        That takes no longer than one answer may.
+        That takes no longer than one answer may, also of a process that is told to stop while it starts.
         """
         with contextlib.suppress(OSError, BrokerAway):  # a TimeoutError is one
             async with asyncio.timeout(ANSWER_S):
-                while self._inbox and await self._ask():
+                await self._is_begun.wait()
+                while self._is_begun.is_set() and await self._ask():
                     pass
 
 

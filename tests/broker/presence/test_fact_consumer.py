@@ -269,3 +269,15 @@ async def test_who_stops_tells_and_acknowledges_first(one: Eventful, monkeypatch
     await one.events.finish()
     assert await one.kinds() == ["member.joined", "member.joined"]
     await until_true(lambda: all_is_acknowledged(one))
+
+
+async def test_who_stops_while_it_starts_acknowledges_first(one: Eventful) -> None:
+    """The consumer is there from before, so that nothing else of a start waits for it."""
+    await one.start()
+    await one.stop()
+    await both_come(one)
+    await one.start()
+    await one.events.finish()
+    await one.stop()
+    assert await one.kinds() == ["member.joined", "member.joined"]
+    await until_true(lambda: all_is_acknowledged(one))
