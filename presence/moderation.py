@@ -34,7 +34,7 @@ from presence.side_by_side import some_at_once
 from presence.standings import Standings
 from presence.store import StoreUnavailable
 from tieline.runtime.requests import NoAnswer
-from tieline.wire.codes import CloseCode
+from tieline.wire.codes import CloseCode, ErrorCode
 from tieline.wire.ids import NO_CALL, GatewayId, RoomId, UserId
 from tieline.wire.internal import codec
 from tieline.wire.internal.answers import Refused
@@ -68,6 +68,9 @@ AT_ONCE: Final = 8
 MOST_GIVEN: Final = 1_000
 """Rooms that one user is given at most where operators set no limit: its standing is read at each connect."""
 
+NOT_THERE: Final = ErrorCode.NOT_IN_SAME_ROOM.name
+"""What a gateway says of a session that was put out of the room before it could say that it is in."""
+
 AskGateway = Callable[[GatewayId, str, bytes, float], Awaitable[bytes]]
 """Ask a gateway on one of its subjects, for so many seconds; raises `NoAnswer`."""
 
@@ -98,6 +101,7 @@ class Moderation:
         for _ in range(TRIES):
             not_given = await self._standings.give(room, place, self._most_given)
             if not_given is not None:
+                await self._standings.take_back(room, place)  # what it has given in a round before
                 return not_given
             record = await self._record(user)
             if record is not None and rules.is_asked_by_gateway(record, room):
@@ -119,7 +123,10 @@ class Moderation:
         raise StoreUnavailable("the user is somewhere else again and again")
 
     async def _have_joined(self, order: AddMember, session: Session) -> PresenceReply | None:
-        """Have the gateway of a session make it a member; None: the session is there no more."""
+        """Have the gateway of a session make it a member; None: it is gone, or was put out since.
+
+        Whether a later order has put it out its standing says.
+        """
         wanted = JoinOrder(order.user, order.room, session.id, order.number, order.once)
         try:
             answer = await self._ask_gateway(session.gateway, "join", codec.encode(wanted), ANSWER_S)
@@ -130,7 +137,7 @@ class Moderation:
         match codec.decode_presence_reply(answer):
             case RoomJoined() | RoomMembers():
                 return Affected(1)
-            case Refused() as refused if refused != ANSWERED:
+            case Refused() as refused if refused != ANSWERED and refused.reason != NOT_THERE:
                 return Refused(refused.reason)
             case _:
                 return None
