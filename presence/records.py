@@ -20,22 +20,21 @@ from presence.side_by_side import both
 from presence.store import (
     ABSENT,
     MARKER_TTL_S,
+    MAX_TRIES,
     Conflict,
     CurrentStore,
     Dated,
     ListedStore,
     Record,
     StoreUnavailable,
+    lost_rounds,
+    read_one,
 )
 from tieline import metrics
 from tieline.runtime.unreadable import UNREADABLE, Unreadable
 from tieline.wire.ids import GatewayId, RoomId, SessionId, UserId
 from tieline.wire.partitions import ONE, Partitions
 from tieline.wire.subjects import Keys, identifier
-
-MAX_TRIES: Final = 50
-"""Rounds of read, decide and compare-and-set before giving up: others have won all of them, which even two
-users who trickle at full speed do not manage."""
 
 LAG_S: Final = 0.02
 """Between two looks at what a replica does not have yet: unless it is cut off, it lags less than that."""
@@ -401,12 +400,11 @@ class Records:
             except Conflict:
                 metrics.CAS_CONFLICTS.inc()
                 stored, revision = entry_in(await self.store.read(key, confirmed=True), key)
-        raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {key}")
+        raise lost_rounds(key)
 
     async def _is_newer(self, user: UserId, as_of: int) -> bool:
         """Whether a user's record is another one than that of a revision, by the leader's word."""
-        key = Keys.user(user)
-        return (await self.store.read(key, confirmed=True)).get(key, ABSENT).revision != as_of
+        return (await read_one(self.store, Keys.user(user))).revision != as_of
 
     async def note(
         self, gateway: GatewayId, session: SessionId, user: UserId, *, renews: bool = False
@@ -425,14 +423,14 @@ class Records:
             try:
                 return await self.store.write(key, user.encode(), revision)
             except Conflict:  # noted already, or noted and removed before: the session came back
-                found = (await self.store.read(key, confirmed=True)).get(key, ABSENT)
+                found = await read_one(self.store, key)
             revision = found.revision
             if found.value == user.encode():
                 if not renews:
                     return revision
             elif found.value and await self._is_of(found.value, gateway, session):
                 raise StoreUnavailable(f"a session of another user: {key}")
-        raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {key}")
+        raise lost_rounds(key)
 
     async def _is_of(self, noted: bytes, gateway: GatewayId, session: SessionId) -> bool:
         """Whether the user of a note has that session; what a router has destroyed names nobody."""

@@ -7,7 +7,6 @@ import pytest
 
 from presence.records import (
     IDLE_NEGOTIATION_TTL_S,
-    MAX_TRIES,
     Records,
     entry_in,
     negotiation_in,
@@ -19,7 +18,7 @@ from presence.rules.effects import Changed, HangUp, RemoveNote, SessionEnded
 from presence.rules.negotiated import NOTHING, Negotiation, WaitingOffer
 from presence.rules.room import UNCLAIMED_MS, StoredEntry
 from presence.rules.user import Membership, RosterEntry, Session, User, with_session
-from presence.store import MARKER_TTL_S, Conflict, StoreUnavailable
+from presence.store import MARKER_TTL_S, MAX_TRIES, Conflict, StoreUnavailable
 from tests.contract.fake_store import FakeStore
 from tests.unit.presence.changing import WatchedStore
 from tests.unit.presence.lifetime import BusyStore, Clock
