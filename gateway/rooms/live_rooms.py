@@ -325,7 +325,7 @@ class LiveRooms:
                 room.has_seats_since = now
             elif (
                 now - room.has_seats_since >= LINGER_S
-                and not room.left_up_to
+                and not room.leavers.up_to
                 and self._begun[name].done()  # else those for whom it is read are about to come
             ):
                 await self._drop(name)
