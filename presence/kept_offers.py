@@ -8,7 +8,8 @@ import logging
 from collections.abc import Mapping
 from typing import Final, Protocol
 
-from presence.records import Records, encode
+from presence.record_codec import encode
+from presence.records import Records
 from presence.rules import waking
 from presence.rules.change import Await
 from presence.rules.effects import Woken

@@ -11,7 +11,8 @@ import dataclasses
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, TypeVar
 
-from presence.records import Entry, Records, entry_in, rosters_in, user_in
+from presence.record_codec import entry_in, rosters_in, user_in
+from presence.records import Entry, Records
 from presence.rules import room as rules
 from presence.rules.room import StoredEntry
 from presence.rules.user import RosterEntry, User

@@ -13,7 +13,8 @@ import functools
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from presence.records import Records, encode
+from presence.record_codec import encode
+from presence.records import Records
 from presence.rules import giving
 from presence.rules import standing as rules
 from presence.rules.orders import OVERTAKEN, Place, answer_in

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from presence.changes import Judged
-from presence.records import user_in
+from presence.record_codec import user_in
 from presence.rules.change import Change, Facts, Step, Timer
 from presence.rules.negotiated import Negotiation, WaitingOffer
 from presence.rules.user import User

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
-from presence.records import IDLE_NEGOTIATION_TTL_S, user_in
+from presence.record_codec import user_in
+from presence.records import IDLE_NEGOTIATION_TTL_S
 from presence.rules import negotiation
 from presence.rules.granting import GRANT_S
 from presence.rules.negotiated import NOTHING, Negotiation, WaitingOffer
