@@ -9,7 +9,7 @@ from typing import Final, Literal, NamedTuple
 
 from presence.memory import Memory
 from presence.read_budget import parts
-from presence.record_codec import encode, entry_in, negotiation_in, user_alone, user_in, users_in
+from presence.record_codec import encode, entry_in, negotiation_in, user_alone, users_in
 from presence.rules.effects import Effect, is_for_others
 from presence.rules.negotiated import RETRY_MS, Negotiation
 from presence.rules.room import may_be_kept
@@ -29,7 +29,7 @@ from presence.store import (
     read_one,
 )
 from tieline import metrics
-from tieline.wire.ids import GatewayId, RoomId, SessionId, UserId
+from tieline.wire.ids import RoomId, UserId
 from tieline.wire.partitions import ONE, Partitions
 from tieline.wire.subjects import Keys
 
@@ -75,7 +75,7 @@ def _has_all(found: Mapping[str, Record], written: Mapping[str, int]) -> bool:
 
 
 class Records:
-    """The store, speaking in users, negotiations, roster entries and notes. Raises what `Store` raises."""
+    """The store, speaking in users, negotiations and roster entries. Raises what `Store` raises."""
 
     def __init__(
         self,
@@ -330,41 +330,6 @@ class Records:
     async def _is_newer(self, user: UserId, as_of: int) -> bool:
         """Whether a user's record is another one than that of a revision, by the leader's word."""
         return (await read_one(self.store, Keys.user(user))).revision != as_of
-
-    async def note(
-        self, gateway: GatewayId, session: SessionId, user: UserId, *, renews: bool = False
-    ) -> int:
-        """Note which user a session of a gateway belongs to, for the case that the gateway dies.
-
-        With `renews` a note that is there is written anew, so that a removal of it that is under way fails.
-        Returns the revision of the note, by which it is removed: so none is given to a user of another name,
-        whose gateway has named a session that it does not have.
-
-        Raises:
-            StoreUnavailable: it is the session of another user, or the store does not answer.
-        """
-        key, revision = Keys.session(gateway, session), 0
-        for _ in range(MAX_TRIES):
-            try:
-                return await self.store.write(key, user.encode(), revision)
-            except Conflict:  # noted already, or noted and removed before: the session came back
-                found = await read_one(self.store, key)
-            revision = found.revision
-            if found.value == user.encode():
-                if not renews:
-                    return revision
-            elif found.value and await self._is_of(found.value, gateway, session):
-                raise StoreUnavailable(f"a session of another user: {key}")
-        raise lost_rounds(key)
-
-    async def _is_of(self, noted: bytes, gateway: GatewayId, session: SessionId) -> bool:
-        """Whether the user of a note has that session; what a router has destroyed names nobody."""
-        try:
-            key = Keys.user(UserId(noted.decode()))
-        except ValueError:
-            return False
-        user, _ = user_in(await self.store.read(key, confirmed=True), key)
-        return user is not None and (user.session.gateway, user.session.id) == (gateway, session)
 
     async def remove(self, key: str, revision: int) -> None:
         """Delete a key, unless it has changed since it was read."""

@@ -165,60 +165,17 @@ async def test_an_entry_that_was_removed_is_written_again(records: Records) -> N
     assert entered.revision > first + 1
 
 
-async def test_a_session_is_noted_once(store: FakeStore, records: Records) -> None:
-    first = await records.note(G1, S1, ODD)
-    assert await records.note(G1, S1, ODD) == first
-    assert store.contents() == {NOTE: ODD.encode()}
-
-
-@pytest.mark.parametrize("renews", [False, True])
-async def test_a_note_is_given_to_nobody_but_the_user_of_the_session(
-    store: FakeStore, records: Records, renews: bool
-) -> None:
-    first = await records.note(G1, S1, ALICE)
-    await records.write_user(KEY, ONLINE, 0)
-    with pytest.raises(StoreUnavailable, match="a session of another user"):
-        await records.note(G1, S1, BOB, renews=renews)
-    assert (await store.read(NOTE))[NOTE].value == ALICE.encode()
-    assert await records.note(G1, S1, ALICE) == first
-
-
-@pytest.mark.parametrize("noted", [b"nobody", ALICE.encode(), b"\xff", b'{"stream":"KV_tieline","seq":7}'])
-async def test_a_note_that_names_nobody_who_has_the_session_is_replaced(
-    store: FakeStore, records: Records, noted: bytes
-) -> None:
-    await store.write(NOTE, noted, 0)
-    await records.write_user(KEY, with_session(ONLINE, msgspec.structs.replace(ONLINE.session, id=S2)), 0)
-    revision = await records.note(G1, S1, BOB)
-    found = (await store.read(NOTE))[NOTE]
-    assert (found.value, found.revision) == (BOB.encode(), revision)
-
-
-async def test_a_session_that_comes_back_to_a_gateway_is_noted_again(records: Records) -> None:
-    first = await records.note(G1, S1, ALICE)
-    await records.remove(NOTE, first)
-    assert await records.note(G1, S1, ALICE) > first
-
-
 async def test_what_has_changed_since_it_was_read_is_not_removed(store: FakeStore, records: Records) -> None:
-    first = await records.note(G1, S1, ALICE)
-    await records.remove(NOTE, first)
-    again = await records.note(G1, S1, ALICE)
-    await records.remove(NOTE, first)
-    assert (await store.read(NOTE))[NOTE].revision == again
+    first = await records.write_user(KEY, ONLINE, 0)
+    again = await records.write_user(KEY, ONLINE, first)
+    await records.remove(KEY, first)
+    assert (await store.read(KEY))[KEY].revision == again
 
 
-@pytest.mark.parametrize("what", ["room.", "session."])
-async def test_a_write_that_is_always_lost_is_given_up(store: FakeStore, what: str) -> None:
-    busy = BusyStore(store, what)
-    records = Records(busy, OFFLINE_RETENTION_S)
-    writing = (
-        records.enter(HALL, ALICE, RosterEntry(S1, NOW), None, 0)
-        if what == "room."
-        else records.note(G1, S1, ALICE)
-    )
+async def test_an_entry_that_is_always_lost_is_given_up(store: FakeStore) -> None:
+    busy = BusyStore(store, "room.")
     with pytest.raises(StoreUnavailable):
-        await writing
+        await Records(busy, OFFLINE_RETENTION_S).enter(HALL, ALICE, RosterEntry(S1, NOW), None, 0)
     assert busy.refused == MAX_TRIES
 
 
