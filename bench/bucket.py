@@ -13,7 +13,7 @@ from nats.errors import Error as NatsError
 from nats.js.errors import APIError
 
 from bench.systems import System
-from presence.records import encode
+from presence.record_codec import encode
 from presence.rules.user import Session, User
 from tieline.load.client import LoadError, arrive, leave
 from tieline.load.connection import UpgradeRefused

@@ -15,7 +15,7 @@ from typing import Final, Literal, NamedTuple, TypeVar
 import msgspec
 
 from model.explore import Found, visit
-from presence.records import encode
+from presence.record_codec import encode
 from presence.rules import moderation
 from presence.rules import standing as standings
 from presence.rules.change import Change, Facts, Prepare, Rule

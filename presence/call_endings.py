@@ -10,7 +10,8 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
-from presence.records import Records, negotiation_in, users_in
+from presence.record_codec import negotiation_in, users_in
+from presence.records import Records
 from presence.rules import endings
 from presence.rules.change import Rule
 from presence.rules.effects import EndCalls, EndCallsWithoutRoom

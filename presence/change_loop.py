@@ -13,7 +13,7 @@ import msgspec
 
 from presence.effects import NOTHING_TOLD, Case, Effects, Told
 from presence.preparations import NoteWaiting, Preparations
-from presence.records import MAX_TRIES, Records
+from presence.records import Records
 from presence.rosters import Rosters
 from presence.rules.change import (
     Change,
@@ -32,7 +32,7 @@ from presence.rules.negotiated import Negotiation, dropping
 from presence.rules.user import User
 from presence.settling import Settling
 from presence.side_by_side import side_by_side
-from presence.store import ABSENT, Conflict, StoreUnavailable
+from presence.store import ABSENT, MAX_TRIES, Conflict, StoreUnavailable, lost_rounds
 from presence.targets import Clock, Found, Target
 from tieline import metrics
 from tieline.wire.ids import RoomId
@@ -198,7 +198,7 @@ class ChangeLoop:
                 if others:
                     found = {**found, **await self._records.store.read(*others, confirmed=True)}
                 facts = Facts(now, revision=revision, read=found, at=at)
-        raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {target.owner!r}")
+        raise lost_rounds(repr(target.owner))
 
     async def _carry_out(
         self,

@@ -17,7 +17,8 @@ from presence.effects import AllHear, Effects
 from presence.frames_apart import completed
 from presence.kept_offers import KeptOffers
 from presence.old_calls import OldCalls
-from presence.records import Guess, Records, rosters_in, user_in
+from presence.record_codec import rosters_in, user_in
+from presence.records import Guess, Records
 from presence.room_log import RoomLog
 from presence.rosters import Rosters
 from presence.rules.change import (

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from presence.once import Once
-from presence.records import MAX_TRIES, Records
+from presence.records import Records
 from presence.rosters import Rosters
 from presence.rules import closing as rules
 from presence.rules.closing import Closing
@@ -23,7 +23,7 @@ from presence.rules.room import is_held
 from presence.rules.standing import NUMBERS_KEPT_MS
 from presence.side_by_side import some_at_once
 from presence.standings import Standings
-from presence.store import ABSENT, Conflict, Record, StoreUnavailable
+from presence.store import MAX_TRIES, Conflict, lost_rounds, read_one
 from tieline import metrics
 from tieline.wire.ids import RoomId, UserId
 from tieline.wire.internal import codec
@@ -156,8 +156,7 @@ class Closings:
         return reply
 
     async def _read(self, room: RoomId) -> tuple[Closing | None, int]:
-        key = Keys.closing(room)
-        record: Record = (await self._records.store.read(key, confirmed=True)).get(key, ABSENT)
+        record = await read_one(self._records.store, Keys.closing(room))
         return rules.read(record.value), record.revision
 
     async def _change(
@@ -175,4 +174,4 @@ class Closings:
                 metrics.CAS_CONFLICTS.inc()
                 continue
             return after
-        raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {Keys.closing(room)}")
+        raise lost_rounds(Keys.closing(room))

@@ -12,7 +12,8 @@ from presence.announce import Announcer
 from presence.call_endings import ENDED_AT_ONCE, FEW, PAIR, CallEndings, EndNegotiation, pairs_to_end
 from presence.kept_offers import KeptOffers
 from presence.member_mail import MemberMail, RosterMap
-from presence.records import Records, rosters_in
+from presence.record_codec import rosters_in
+from presence.records import Records
 from presence.room_log import Added, RoomLog
 from presence.room_telling import RoomTelling, by_room, changes_of, rooms_of
 from presence.rosters import Rosters

@@ -21,7 +21,7 @@ from nats.js.api import AckPolicy, ConsumerConfig
 
 from presence.event_stream import ONCE_S
 from presence.fact_teller import LATE_MS, FactTeller
-from presence.records import negotiation_in, user_in
+from presence.record_codec import negotiation_in, user_in
 from presence.rules.negotiated import Negotiation
 from presence.rules.user import User
 from presence.store import Record

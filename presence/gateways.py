@@ -12,7 +12,7 @@ from presence.listeners import Listeners
 from presence.records import Records
 from presence.rules import session as session_rules
 from presence.side_by_side import batched, both, side_by_side, some_at_once
-from presence.store import ABSENT, Record
+from presence.store import Record, read_one
 from tieline import metrics
 from tieline.runtime.unreadable import Unreadable
 from tieline.wire.ids import Address, GatewayId, SessionId, UserId
@@ -96,7 +96,7 @@ class Gateways:
         if not ask.asked or self._monotonic() - began <= self._lease_s * (1 - LEASE_SHARE):
             return reply
         key = Keys.lease_timer(ask.gateway, self._records.place_of(Keys.user(ask.user)))
-        lease = (await self._records.store.read(key, confirmed=True)).get(key, ABSENT)
+        lease = await read_one(self._records.store, key)
         if not lease.value:
             session = reply.session if isinstance(reply, Opened) else ask.session
             await self._orphaned(ask.gateway, lease.revision, Address(ask.user, session), {})

@@ -8,13 +8,14 @@ import logging
 from collections.abc import Mapping
 from typing import Final, Protocol
 
-from presence.records import MAX_TRIES, Records, encode
+from presence.record_codec import encode
+from presence.records import Records
 from presence.rules import waking
 from presence.rules.change import Await
 from presence.rules.effects import Woken
 from presence.rules.waking import NO_WAITS, Waits, noted
 from presence.side_by_side import side_by_side
-from presence.store import ABSENT, Conflict, Record, StoreUnavailable
+from presence.store import ABSENT, MAX_TRIES, Conflict, Record, lost_rounds, read_one
 from tieline import metrics
 from tieline.runtime.unreadable import UNREADABLE
 from tieline.wire.ids import Address, CallId, UserId
@@ -69,7 +70,7 @@ class KeptOffers:
                 metrics.CAS_CONFLICTS.inc()
                 continue
             return True
-        raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {callee}")
+        raise lost_rounds(callee)
 
     async def _write(self, key: str, waits: Waits, revision: int, now: int) -> int:
         ttl_s = max(MIN_KEPT_S, (waits.last() - now) / 1000)
@@ -90,8 +91,7 @@ class KeptOffers:
 
     async def callers(self, user: UserId) -> tuple[UserId, ...]:
         """List who may wait for a user, as the leader has it."""
-        key = Keys.wake(user)
-        return self.callers_in((await self._records.store.read(key, confirmed=True)).get(key, ABSENT))
+        return self.callers_in(await read_one(self._records.store, Keys.wake(user)))
 
     def callers_in(self, index: Record) -> tuple[UserId, ...]:
         """List who may wait for the user of an index, in the order in which they began."""

@@ -32,7 +32,7 @@ from presence.rules.orders import (
 from presence.rules.user import Session, User
 from presence.side_by_side import some_at_once
 from presence.standings import Standings
-from presence.store import StoreUnavailable
+from presence.store import StoreUnavailable, read_one
 from tieline.runtime.requests import NoAnswer
 from tieline.wire.codes import CloseCode, ErrorCode
 from tieline.wire.ids import NO_CALL, GatewayId, RoomId, UserId
@@ -242,9 +242,7 @@ class Moderation:
 
     async def _lives(self, gateway: GatewayId) -> bool:
         """Whether a gateway has its lease."""
-        key = Keys.lease_timer(gateway)
-        found = await self._records.store.read(key, confirmed=True)
-        return key in found and bool(found[key].value)
+        return bool((await read_one(self._records.store, Keys.lease_timer(gateway))).value)
 
 
 def _place(

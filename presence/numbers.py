@@ -9,9 +9,8 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
-from presence.records import MAX_TRIES
 from presence.rules.standing import NUMBERS_KEPT_MS
-from presence.store import ABSENT, Conflict, Store, StoreUnavailable
+from presence.store import MAX_TRIES, Conflict, Store, lost_rounds, read_one
 from tieline import metrics
 from tieline.wire.subjects import Keys
 
@@ -38,11 +37,11 @@ class Numbers:
                     )
                 except Conflict:
                     metrics.CAS_CONFLICTS.inc()
-                    record = (await self._store.read(key, confirmed=True)).get(key, ABSENT)
+                    record = await read_one(self._store, key)
                     self._revision = record.revision
                     with contextlib.suppress(ValueError):  # nothing, or none: the clock has gone on since
                         self._last = max(self._last, int(record.value))
                 else:
                     self._last = number
                     return number
-        raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {key}")
+        raise lost_rounds(key)

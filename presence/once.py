@@ -19,9 +19,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from presence.records import MAX_TRIES
 from presence.rules.orders import OVERTAKEN, Named, encode_named, read_named
-from presence.store import ABSENT, Conflict, Store, StoreUnavailable
+from presence.store import MAX_TRIES, Conflict, Store, StoreUnavailable, lost_rounds, read_one
 from tieline.wire.internal import codec
 from tieline.wire.internal.answers import Refused
 from tieline.wire.internal.backend import Affected
@@ -107,7 +106,7 @@ class Once:
             with contextlib.suppress(Conflict):
                 await self._write(order, _answered(kept, change, reply), revision)
                 return
-        raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {key}")
+        raise lost_rounds(key)
 
     async def _claim_when_free(self, order: BackendOrder, change: bytes) -> _Claim:
         """Claim the name, if nobody else carries the change out, or wait for how that ends."""
@@ -132,7 +131,7 @@ class Once:
             )
             if kept is not None and not is_free:
                 return _Claim(kept, revision, False)
-        raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {key}")
+        raise lost_rounds(key)
 
     def _may_be_forgotten(self, order: BackendOrder) -> bool:
         """Whether an order is so old that nobody may know any more how it was answered."""
@@ -148,7 +147,7 @@ class Once:
 
     async def _read(self, key: str) -> tuple[Named | None, int]:
         """Read what stands under a name; None: nothing, or nothing that can be understood."""
-        record = (await self._store.read(key, confirmed=True)).get(key, ABSENT)
+        record = await read_one(self._store, key)
         return read_named(record.value), record.revision
 
     async def _write(self, order: BackendOrder, kept: Named, revision: int) -> int:

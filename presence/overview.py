@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from typing import Final, TypeVar
 
-from presence.records import Records, negotiation_in
+from presence.record_codec import negotiation_in
+from presence.records import Records
 from presence.rosters import Rosters
 from presence.rules.user import User
 from presence.side_by_side import batched, both

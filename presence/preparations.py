@@ -12,6 +12,7 @@ from presence.rosters import Rosters
 from presence.rules.change import Await, Facts, LookAt, Prepare
 from presence.rules.room import UNCLAIMED_MS
 from presence.rules.user import RosterEntry
+from presence.session_notes import SessionNotes
 from presence.side_by_side import both
 from presence.store import ABSENT
 from presence.targets import Clock, Found
@@ -33,6 +34,7 @@ class Preparations:
     ) -> None:
         """Take also what notes who waits for whom; None: nobody is waited for here."""
         self._records = records
+        self._session_notes = SessionNotes(records.store)
         self._rosters = rosters
         self._clock = clock
         self._note_waiting = note_waiting
@@ -60,7 +62,7 @@ class Preparations:
         """Store what must be there before the record says so."""
         if wanted.note_of is None:
             return await self._enter(user, wanted, found, facts._replace(note=0))
-        noting = self._records.note(wanted.note_of, wanted.session, user, renews=wanted.renews_note)
+        noting = self._session_notes.note(wanted.note_of, wanted.session, user, renews=wanted.renews_note)
         if not wanted.rooms:  # one thing to wait for needs no task
             return facts._replace(prepared=wanted, note=await noting, entries={}, entered=())
         note, ready = await both(noting, self._enter(user, wanted, found, facts))

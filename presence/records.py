@@ -1,41 +1,37 @@
-"""Typed records over the store: what is stored under each kind of key, encoded in one place."""
+"""Typed records over the store: what is stored under each kind of key, and for how long."""
 
 import asyncio
 import contextlib
 import functools
-import logging
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, Literal, NamedTuple, TypeVar
-
-import msgspec
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Literal, NamedTuple
 
 from presence.memory import Memory
 from presence.read_budget import parts
+from presence.record_codec import encode, entry_in, negotiation_in, user_alone, users_in
 from presence.rules.effects import Effect, is_for_others
 from presence.rules.negotiated import RETRY_MS, Negotiation
-from presence.rules.room import StoredEntry, may_be_kept
+from presence.rules.room import may_be_kept
 from presence.rules.user import RosterEntry, User
 from presence.side_by_side import both
 from presence.store import (
     ABSENT,
     MARKER_TTL_S,
+    MAX_TRIES,
     Conflict,
     CurrentStore,
     Dated,
     ListedStore,
     Record,
     StoreUnavailable,
+    lost_rounds,
+    read_one,
 )
 from tieline import metrics
-from tieline.runtime.unreadable import UNREADABLE, Unreadable
-from tieline.wire.ids import GatewayId, RoomId, SessionId, UserId
+from tieline.wire.ids import RoomId, UserId
 from tieline.wire.partitions import ONE, Partitions
-from tieline.wire.subjects import Keys, identifier
-
-MAX_TRIES: Final = 50
-"""Rounds of read, decide and compare-and-set before giving up: others have won all of them, which even two
-users who trickle at full speed do not manage."""
+from tieline.wire.subjects import Keys
 
 LAG_S: Final = 0.02
 """Between two looks at what a replica does not have yet: unless it is cut off, it lags less than that."""
@@ -52,20 +48,9 @@ UNTOLD_TTL_S: Final = 300.0
 FORGOTTEN_BEFORE_S: Final = 5.0
 """So long before the bucket does, this process forgets a record that goes by itself."""
 
-encode: Final = msgspec.msgpack.Encoder().encode
-"""Encode a record as it is stored; it changes by rule only (docs/decisions/0060)."""
-
-_user = msgspec.msgpack.Decoder(User)
-_negotiation = msgspec.msgpack.Decoder(Negotiation)
-_entry = msgspec.msgpack.Decoder(RosterEntry)
-
-_unreadable: Final = Unreadable(logging.getLogger(__name__))
-
 Guess = Literal["begins", "changes", "may be held"]
 """What a signal does to a negotiation, by what is known of the signal: it begins one, changes one, or changes
 one that nobody has answered. What changes nothing is not decided on what is remembered."""
-
-ReadT = TypeVar("ReadT")
 
 
 class Entry(NamedTuple):
@@ -74,67 +59,6 @@ class Entry(NamedTuple):
     revision: int
     is_new: bool
     """It was written for that; else it was there, and another copy of the request may remove it again."""
-
-
-def _read(
-    decode: Callable[[bytes], ReadT], found: Mapping[str, Record], key: str
-) -> tuple[ReadT | None, int]:
-    """Read a record. One that cannot be understood is none, and is replaced by its revision like any other.
-
-    So what destroys a record harms whom it is about for as long as a new session takes, and not for good.
-    """
-    record = found.get(key, ABSENT)
-    if not record.value:
-        return None, record.revision
-    try:
-        return decode(record.value), record.revision
-    except UNREADABLE as error:
-        _unreadable.note("record", error)
-        return None, record.revision
-
-
-def user_in(found: Mapping[str, Record], key: str) -> tuple[User | None, int]:
-    """Find a user's record and its revision among what was read."""
-    return _read(_user.decode, found, key)
-
-
-def _user_alone(found: Mapping[str, Record], key: str) -> User | None:
-    return user_in(found, key)[0]
-
-
-def users_in(found: Mapping[str, Record], users: Iterable[UserId]) -> dict[UserId, User]:
-    """Find the records of several users among what was read; a user who has none is left out."""
-    records = {user: user_in(found, Keys.user(user))[0] for user in users}
-    return {user: record for user, record in records.items() if record is not None}
-
-
-def negotiation_in(found: Mapping[str, Record], key: str) -> tuple[Negotiation | None, int]:
-    """Find a negotiation and its revision among what was read."""
-    return _read(_negotiation.decode, found, key)
-
-
-def entry_in(found: Mapping[str, Record], key: str) -> tuple[RosterEntry | None, int]:
-    """Find a roster entry and its revision among what was read."""
-    return _read(_entry.decode, found, key)
-
-
-def rosters_in(found: Mapping[str, Record], rooms: Iterable[RoomId]) -> dict[RoomId, list[StoredEntry]]:
-    """Find the rosters of several rooms among what was read."""
-    rosters: dict[str, list[StoredEntry]] = {}
-    for key in found:
-        prefix, _, user = key.rpartition(".")
-        if not prefix.startswith("room."):
-            continue
-        entry, revision = entry_in(found, key)
-        if entry is None:
-            continue
-        try:
-            stored = StoredEntry(UserId(identifier(user)), entry, revision)
-        except ValueError as error:
-            _unreadable.note("record", error)
-            continue
-        rosters.setdefault(prefix, []).append(stored)
-    return {room: rosters.get(Keys.roster(room).removesuffix(".*"), []) for room in rooms}
 
 
 def _kept_s(usual_s: float, pending: Iterable[Effect]) -> float:
@@ -151,7 +75,7 @@ def _has_all(found: Mapping[str, Record], written: Mapping[str, int]) -> bool:
 
 
 class Records:
-    """The store, speaking in users, negotiations, roster entries and notes. Raises what `Store` raises."""
+    """The store, speaking in users, negotiations and roster entries. Raises what `Store` raises."""
 
     def __init__(
         self,
@@ -255,7 +179,7 @@ class Records:
         for user in users:
             key = Keys.user(user)
             if key in found:
-                decode = functools.partial(_user_alone, found, key)
+                decode = functools.partial(user_alone, found, key)
                 decoded = self.memory.decoded_user(key, found[key], decode)
                 if isinstance(decoded, User):
                     records[user] = decoded
@@ -401,47 +325,11 @@ class Records:
             except Conflict:
                 metrics.CAS_CONFLICTS.inc()
                 stored, revision = entry_in(await self.store.read(key, confirmed=True), key)
-        raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {key}")
+        raise lost_rounds(key)
 
     async def _is_newer(self, user: UserId, as_of: int) -> bool:
         """Whether a user's record is another one than that of a revision, by the leader's word."""
-        key = Keys.user(user)
-        return (await self.store.read(key, confirmed=True)).get(key, ABSENT).revision != as_of
-
-    async def note(
-        self, gateway: GatewayId, session: SessionId, user: UserId, *, renews: bool = False
-    ) -> int:
-        """Note which user a session of a gateway belongs to, for the case that the gateway dies.
-
-        With `renews` a note that is there is written anew, so that a removal of it that is under way fails.
-        Returns the revision of the note, by which it is removed: so none is given to a user of another name,
-        whose gateway has named a session that it does not have.
-
-        Raises:
-            StoreUnavailable: it is the session of another user, or the store does not answer.
-        """
-        key, revision = Keys.session(gateway, session), 0
-        for _ in range(MAX_TRIES):
-            try:
-                return await self.store.write(key, user.encode(), revision)
-            except Conflict:  # noted already, or noted and removed before: the session came back
-                found = (await self.store.read(key, confirmed=True)).get(key, ABSENT)
-            revision = found.revision
-            if found.value == user.encode():
-                if not renews:
-                    return revision
-            elif found.value and await self._is_of(found.value, gateway, session):
-                raise StoreUnavailable(f"a session of another user: {key}")
-        raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {key}")
-
-    async def _is_of(self, noted: bytes, gateway: GatewayId, session: SessionId) -> bool:
-        """Whether the user of a note has that session; what a router has destroyed names nobody."""
-        try:
-            key = Keys.user(UserId(noted.decode()))
-        except ValueError:
-            return False
-        user, _ = user_in(await self.store.read(key, confirmed=True), key)
-        return user is not None and (user.session.gateway, user.session.id) == (gateway, session)
+        return (await read_one(self.store, Keys.user(user))).revision != as_of
 
     async def remove(self, key: str, revision: int) -> None:
         """Delete a key, unless it has changed since it was read."""

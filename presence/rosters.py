@@ -11,12 +11,13 @@ import dataclasses
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, TypeVar
 
-from presence.records import MAX_TRIES, Entry, Records, entry_in, rosters_in, user_in
+from presence.record_codec import entry_in, rosters_in, user_in
+from presence.records import Entry, Records
 from presence.rules import room as rules
 from presence.rules.room import StoredEntry
 from presence.rules.user import RosterEntry, User
 from presence.side_by_side import side_by_side
-from presence.store import Conflict, Record, StoreUnavailable
+from presence.store import MAX_TRIES, Conflict, Record, lost_rounds
 from tieline.wire.ids import RoomId, SessionId, UserId
 from tieline.wire.internal.rooms import RoomMembers
 from tieline.wire.subjects import Keys
@@ -228,7 +229,7 @@ class Rosters:
                 return
             with contextlib.suppress(Conflict):
                 written = await self._records.write_entry(room, user, wanted, revision)
-        raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {entry_key}")
+        raise lost_rounds(entry_key)
 
     async def _is_full(self, room: RoomId, key: str, revision: int, now: int) -> bool:
         """Whether those who came earlier fill a room, after removing the entries that were left behind."""

@@ -14,7 +14,8 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, NamedTuple, Protocol
 
-from presence.records import Records, users_in
+from presence.record_codec import users_in
+from presence.records import Records
 from presence.rules.change import LookAgain, Rule
 from presence.rules.negotiated import Negotiation
 from presence.rules.user import User

@@ -13,12 +13,13 @@ import functools
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from presence.records import MAX_TRIES, Records, encode
+from presence.record_codec import encode
+from presence.records import Records
 from presence.rules import giving
 from presence.rules import standing as rules
 from presence.rules.orders import OVERTAKEN, Place, answer_in
 from presence.rules.standing import Standing
-from presence.store import ABSENT, Conflict, Record, StoreUnavailable
+from presence.store import ABSENT, MAX_TRIES, Conflict, Record, lost_rounds, read_one
 from tieline import metrics
 from tieline.runtime.unreadable import UNREADABLE
 from tieline.wire.ids import RoomId, UserId
@@ -45,8 +46,7 @@ class Standings:
 
     async def read(self, user: UserId) -> Standing:
         """Read a user's standing, as the leader has it."""
-        key = Keys.standing(user)
-        return _standing((await self._records.store.read(key, confirmed=True)).get(key, ABSENT))
+        return _standing(await read_one(self._records.store, Keys.standing(user)))
 
     async def members_in(self, room: RoomId) -> dict[UserId, AsOf]:
         """List who is a member of a room by the backend's word, with the order by which the index has it.
@@ -75,7 +75,7 @@ class Standings:
         """
         key = Keys.standing(user)
         for _ in range(MAX_TRIES):
-            stored = (await self._records.store.read(key, confirmed=True)).get(key, ABSENT)
+            stored = await read_one(self._records.store, key)
             if place is not None and await self._is_over(place):  # looked up after what is written then
                 return None
             before, now = _standing(stored), self._clock()
@@ -93,14 +93,13 @@ class Standings:
                 metrics.CAS_CONFLICTS.inc()
                 continue
             return after
-        raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {key}")
+        raise lost_rounds(key)
 
     async def _is_over(self, place: Place) -> bool:
         """Whether an order is answered, or another copy of it has begun since."""
         if not place.once:
             return False
-        key = Keys.once(place.once)
-        named = (await self._records.store.read(key, confirmed=True)).get(key, ABSENT)
+        named = await read_one(self._records.store, Keys.once(place.once))
         return answer_in(named.value, named.revision, place.claim) is not None
 
     async def order(
@@ -167,7 +166,7 @@ class Standings:
     async def _enter_index(self, room: RoomId, place: Place) -> None:
         key, by = Keys.given(room, place.user), AsOf(place.number, place.claim)
         for _ in range(MAX_TRIES):
-            stored = (await self._records.store.read(key, confirmed=True)).get(key, ABSENT)
+            stored = await read_one(self._records.store, key)
             if stored.value and as_of(stored.value) >= by:
                 return
             try:
@@ -176,12 +175,12 @@ class Standings:
                 metrics.CAS_CONFLICTS.inc()
                 continue
             return
-        raise StoreUnavailable(f"lost {MAX_TRIES} rounds for {key}")
+        raise lost_rounds(key)
 
     async def _leave_index(self, room: RoomId, place: Place) -> None:
         """Remove what says that a user is given a room, unless it is, or a later order is about to do it."""
         key, by = Keys.given(room, place.user), AsOf(place.number, place.claim)
-        stored = (await self._records.store.read(key, confirmed=True)).get(key, ABSENT)
+        stored = await read_one(self._records.store, key)
         if not stored.value or as_of(stored.value) > by or room in (await self.read(place.user)).given:
             return
         await self._records.remove(key, stored.revision)

@@ -15,6 +15,10 @@ REMOVED_TTL_S: Final = 30.0
 """How long the marker of a removed record stays: longer than a replica lags behind the removal
 (`presence.records`)."""
 
+MAX_TRIES: Final = 50
+"""Rounds of read, decide and compare-and-set before giving up: others have won all of them, which even two
+users who trickle at full speed do not manage."""
+
 
 class Conflict(Exception):
     """The record was changed since it was read: read it again and decide again."""
@@ -22,6 +26,11 @@ class Conflict(Exception):
 
 class StoreUnavailable(Exception):
     """The bucket did not answer; whether a write has happened is unknown."""
+
+
+def lost_rounds(key: object) -> StoreUnavailable:
+    """Make what is raised when others have won all rounds for a key."""
+    return StoreUnavailable(f"lost {MAX_TRIES} rounds for {key}")
 
 
 class Record(NamedTuple):
@@ -100,6 +109,11 @@ class Store(Protocol):
             StoreUnavailable: no answer; it may have been removed.
         """
         ...
+
+
+async def read_one(store: Store, key: str) -> Record:
+    """Read one key, by the leader's word. Raises what `Store.read` raises."""
+    return (await store.read(key, confirmed=True)).get(key, ABSENT)
 
 
 class DatedStore(Protocol):

@@ -12,7 +12,8 @@ import msgspec
 
 from presence.effects import NOTHING_TOLD, USUAL, Case, Effects, Told, last_notes
 from presence.frames_apart import empty
-from presence.records import Records, user_in
+from presence.record_codec import user_in
+from presence.records import Records
 from presence.rules import call_steps
 from presence.rules.change import Change, RecordT
 from presence.rules.effects import is_cheap

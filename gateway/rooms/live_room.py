@@ -19,6 +19,7 @@ from gateway.rooms.changes import (
     told_together,
     with_places,
 )
+from gateway.rooms.leavers import Leavers
 from gateway.rooms.log import RoomLog
 from gateway.rooms.roster import Roster
 from gateway.rooms.seats import Seat
@@ -29,10 +30,6 @@ from tieline.wire.internal.rooms import RoomMembers
 MAX_SINGLE: Final = 200
 """Changes that one client is told one by one at once; of more than that it is told the last of each user."""
 
-LATE_LOOKS: Final = 2
-"""Looks (`live_rooms.LOOK_EVERY_S`) after which a member has had what it was told late, or is gone: more than
-40 seconds, and a dead line is noticed in less."""
-
 MAX_TOLD: Final = 64
 """Frames that are kept for the next member who is to be told the same."""
 
@@ -42,16 +39,12 @@ class LiveRoom:
 
     __slots__ = (
         "_doubted",
-        "_late",
-        "_left_by",
-        "_left_up_to_of_others",
-        "_looks",
         "_told",
         "due_at",
         "has_seats_since",
         "held",
         "lacking",
-        "left_up_to",
+        "leavers",
         "lists_lack_up_to",
         "log",
         "name",
@@ -73,19 +66,11 @@ class LiveRoom:
         """When its members may be told again, by the loop's clock."""
         self.has_seats_since = 0.0
         """When the last of its members here went, while none is here."""
-        self.left_up_to = 0
-        """Up to which number those may say that they were told who have gone since nothing was missing."""
-        self._left_by: UserId | None = None
-        """Who of them may say so."""
-        self._left_up_to_of_others = 0
-        """The same of all but that user: nobody is told its own changes."""
+        self.leavers = Leavers()
         self.lists_lack_up_to = 0
         """Up to which number that may come which members had been told before they got a list without it."""
         self.lacking: list[UserId] = []
         """Users of whom such members were not told the last change."""
-        self._late: dict[UserId, tuple[int, int]] = {}
-        """Users whose change a member here was told after what is newer: its number, and at which look."""
-        self._looks = 0
         self._doubted: dict[UserId, int] = {}
         """Users of whom a change was stored late, with its revision: presence is asked what they are."""
         self._told: dict[tuple[int, int, bool, bool, int | None], tuple[Told | None, frozenset[UserId]]] = {}
@@ -116,7 +101,8 @@ class LiveRoom:
             return self._take_late([change], now)
         if not self._is_current(change) or not self.log.add(change, now):
             return False
-        if change.number <= self._left_besides(change.user):  # else none older was missed, or a gap is seen
+        # Where nobody has gone, none older was missed, or a gap is seen.
+        if change.number <= self.leavers.up_to_besides(change.user):
             self.lacking.append(change.user)
         if change.number <= self.lists_lack_up_to:
             for seat in self.seats.values():
@@ -144,7 +130,7 @@ class LiveRoom:
     def catch_up(self, changes: Iterable[Change], whole_to: int, now: float) -> bool:
         """Take up what was read, up to a number, then what was pushed; returns whether any of it is news."""
         is_news = self._take_late(changes, now)
-        self._forget_left()
+        self.leavers.lack_nothing()
         self.whole_to = max(self.whole_to, whole_to)
         held, self.held = self.held or [], None
         taken = [self.take(change, now) for change in held]
@@ -191,7 +177,7 @@ class LiveRoom:
 
         One that only updates a user may hide that the user has joined, which was not heard either.
         """
-        left_up_to = self._left_besides(change.user)
+        left_up_to = self.leavers.up_to_besides(change.user)
         is_hidden = change.entry.kind == "updated" and self.whole_to < left_up_to
         if is_hidden and self.roster is not None:
             is_hidden = self.roster.joined_at(change.user) is None
@@ -199,63 +185,25 @@ class LiveRoom:
             self.lacking.append(change.user)
 
     def note_late(self, member: UserId, position: int, up_to: int) -> None:
-        """Take note that a member is told what is newer than a position after what has the number `up_to`.
-
-        It may not have it when it goes.
-        """
-        for change in self._lacking_between(member, position, up_to):
-            self._late[change.user] = min(change.number, up_to), self._looks
+        """Take note that a member is told what is newer than a position after what has a number."""
+        self.leavers.note_late(self.log, member, position, up_to)
 
     def lose_member(self, member: UserId, position: int, up_to: int) -> list[UserId]:
-        """Take note that a member is gone, which was told everything up to a position.
-
-        Before it had been told something newer: `up_to` is what it may say when it comes back. Returns the
-        users whose change it may lack then; never the member itself, but where it was put out.
-        """
-        if member == self._left_by:
-            self.left_up_to = max(self.left_up_to, up_to)
-        elif up_to > self.left_up_to:
-            self._left_by, self._left_up_to_of_others, self.left_up_to = member, self.left_up_to, up_to
-        else:
-            self._left_up_to_of_others = max(self._left_up_to_of_others, up_to)
-        late = [user for user, (number, _) in self._late.items() if number <= up_to and user != member]
-        for user in late:
-            del self._late[user]
-        lacking = (change.user for change in self._lacking_between(member, position, up_to))
-        return list(dict.fromkeys([*late, *lacking]))
-
-    def _lacking_between(self, member: UserId, position: int, up_to: int) -> list[Change]:
-        """Find what one lacks who was told all up to a position, and says that it was told more.
-
-        A newer update may hide that its user has come before. Of its own only what puts it out is told.
-        """
-        lacking = (*self.log.since(position, up_to), *self.log.hidden_since(position))
-        return [change for change in lacking if change.user != member or change.entry.tells_user]
-
-    def _left_besides(self, user: UserId) -> int:
-        """Say up to which number those may say that they were told who have gone, but for one user."""
-        return self._left_up_to_of_others if user == self._left_by else self.left_up_to
-
-    def _forget_left(self) -> None:
-        """Take note that nothing is missing, so that those who have gone before lack nothing."""
-        self._left_by, self._left_up_to_of_others, self.left_up_to = None, 0, 0
+        """Take note that a member is gone; returns users whose change it may lack. See `Leavers.add`."""
+        return self.leavers.add(self.log, member, position, up_to)
 
     def look(self, before: float) -> None:
         """Forget what came before a moment, and what was told late some looks ago."""
         self.log.forget(before)
         self._doubted.clear()
-        self._looks += 1
-        for user, (_, at) in list(self._late.items()):
-            if self._looks - at > LATE_LOOKS:
-                del self._late[user]
+        self.leavers.look()
 
     def begin_anew(self) -> None:
         """Forget everything: the log was lost, and counts from its beginning, from which it must be read."""
         self.log = RoomLog()
         self.roster = None
         self.whole_to = 1
-        self._forget_left()
-        self._late.clear()
+        self.leavers = Leavers()
         self._told.clear()
         for seat in self.seats.values():
             seat.go_back_to(0)

@@ -9,13 +9,15 @@ import asyncio
 import contextlib
 import functools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from nats.errors import Error as NatsError
 
 from gateway.delivery.barriers import Barrier
-from gateway.rooms.changes import Change, read
+from gateway.rooms.awaited import Awaited
+from gateway.rooms.changes import read
+from gateway.rooms.histories import Histories
 from gateway.rooms.live_room import LiveRoom
 from gateway.rooms.pacer import Pacer
 from gateway.rooms.reading import LogReader
@@ -44,9 +46,6 @@ READ_AT_ONCE: Final = 64
 
 TRIES: Final = 3
 """Times that a room is listened to anew, because something may have been lost meanwhile."""
-
-NUMBER_S: Final = 2.0
-"""For a change that is stored to be pushed to this gateway; it takes a millisecond."""
 
 MAX_PASSED_OVER: Final = 1_000
 """Users of whom the last change that is not taken up is known. Past it all are forgotten, and what
@@ -104,10 +103,8 @@ class LiveRooms:
         self._subscriptions: dict[RoomId, Subscription] = {}
         self._begun: dict[RoomId, asyncio.Task[None]] = {}
         """Those that are being listened to, or have been."""
-        self._remembered: dict[LiveRoom, asyncio.Task[None]] = {}
-        """Those of which every change is being read, or has been."""
-        self._arrivals: dict[LiveRoom, list[tuple[int, asyncio.Future[None]]]] = {}
-        """Who waits for a room to reach a number."""
+        self._histories = Histories(subjects, stream.barrier, reader, self._is_here, tasks)
+        self._awaited = Awaited()
         broker.when_away(self._forget_revisions)
 
     def known(self, name: RoomId) -> LiveRoom | None:
@@ -167,8 +164,8 @@ class LiveRooms:
                 believed = since if since is not None and since <= barrier.sequence else 0
                 if since is not None and not room.log.has_each_since(believed):
                     with contextlib.suppress(NoAnswer):  # else it is read for those who ask
-                        await self._recall(room, changes, barrier)
-                        self._remembered[room] = self._begun[name]
+                        await self._histories.read(room, changes, barrier)
+                        self._histories.is_read_by(room, self._begun[name])
                 return
         raise NoAnswer(self._subjects.room_log(name))
 
@@ -178,30 +175,11 @@ class LiveRooms:
         Raises:
             NoAnswer: they cannot be read now.
         """
-        task = self._remembered.get(room)
-        if task is None:
-            task = self._remembered[room] = self._tasks.create_task(self._remember(room))
-        await asyncio.shield(task)
-        if room not in self._remembered:
-            raise NoAnswer(self._subjects.room_log(room.name))
+        await self._histories.remember(room)
 
-    async def _remember(self, room: LiveRoom) -> None:
-        """Read every change of a room; without success that is tried again for the next who comes back."""
-        is_done = False
-        try:
-            with bug_guard(_log, "room not remembered: a bug"), contextlib.suppress(NoAnswer, BrokerAway):
-                barrier = await self._stream.barrier()
-                await self._recall(room, await self._reader.last(room.name, barrier), barrier)
-                is_done = self._rooms.get(room.name) is room
-        finally:
-            if not is_done:
-                self._remembered.pop(room, None)
-
-    async def _recall(self, room: LiveRoom, last: Sequence[Change], barrier: Barrier) -> None:
-        """Read every change of a room, of which these are the last of each user up to a barrier."""
-        history = await self._reader.history(room.name, last, barrier) if last else []
-        if history is not None:
-            room.log.remember(history)
+    def _is_here(self, room: LiveRoom) -> bool:
+        """Whether a room is listened to still."""
+        return self._rooms.get(room.name) is room
 
     def _on_message(self, room: LiveRoom, message: Message) -> None:
         try:
@@ -250,12 +228,8 @@ class LiveRooms:
     def _advanced(self, room: LiveRoom) -> None:
         """Have a room's members told, and let those go on who wait for it."""
         self._pacer.touch(room)
-        waiting = self._arrivals.get(room)
-        if waiting is None:
-            return
-        for number, arrived in waiting:
-            if number <= room.log.number and not arrived.done():
-                arrived.set_result(None)
+        if room in self._awaited.numbers:
+            self._awaited.advanced(room)
 
     async def reached(self, room: LiveRoom, number: int) -> None:
         """Return when a room has everything up to a number, which is stored; 0: to what is stored now.
@@ -266,20 +240,10 @@ class LiveRooms:
         if not number:
             await self._stream.barrier()
             return
-        if room.is_whole and number <= max(room.log.number, room.whole_to):
-            return
-        arrived = self._loop.create_future()
-        waiting = self._arrivals.setdefault(room, [])
-        waiting.append((number, arrived))
         try:
-            async with asyncio.timeout(NUMBER_S):
-                await arrived
+            await self._awaited.reach(room, number)
         except TimeoutError as error:
             raise NoAnswer(self._subjects.room_log(room.name)) from error
-        finally:
-            waiting.remove((number, arrived))
-            if not waiting:
-                self._arrivals.pop(room, None)
 
     def hold(self) -> None:
         """Take nothing up any more, for something older may be missing."""
@@ -325,7 +289,7 @@ class LiveRooms:
                 room.has_seats_since = now
             elif (
                 now - room.has_seats_since >= LINGER_S
-                and not room.left_up_to
+                and not room.leavers.up_to
                 and self._begun[name].done()  # else those for whom it is read are about to come
             ):
                 await self._drop(name)
@@ -355,7 +319,7 @@ class LiveRooms:
         subscription = self._subscriptions.pop(name, None)
         metrics.ROOMS.set(len(self._rooms))
         if room is not None:
-            self._remembered.pop(room, None)
+            self._histories.forget(room)
             self._pacer.drop(room)
         if subscription is not None:
             with contextlib.suppress(NatsError):  # without a broker there is nothing to unsubscribe from

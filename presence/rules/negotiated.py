@@ -1,7 +1,7 @@
 """What is known of what two users negotiate: the record, `Negotiation`, and what it consists of. Pure.
 
 It is changed by the functions of `negotiation`, and by nothing else. It is stored under both users' names
-(`presence.records`), in positions that processes of other versions read as well
+(`presence.record_codec`), in positions that processes of other versions read as well
 (docs/decisions/0060-messages-and-records-change-by-rule.md).
 """
 

@@ -8,7 +8,6 @@ again in every run.
 import asyncio
 import functools
 import os
-import random
 import signal
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -22,11 +21,9 @@ from playwright.async_api import Browser, Page
 
 from tests.browser.conftest import running_system
 from tests.support.running_dev import RunningDev
+from tests.support.seed import SAME_AGAIN, SEED
 from tests.support.system import SECRET
 from tieline.tokens import make_token
-
-SEED_VARIABLE: Final = "TIELINE_FUZZ_SEED"
-SEED: Final = int(os.environ.get(SEED_VARIABLE) or random.SystemRandom().randrange(1 << 31))
 
 BROKE_ONCE: Final = (103, 1783302597)
 """Seeds of worlds in which something was broken: who left a room and joined it again at once kept a call,
@@ -147,5 +144,5 @@ async def test_both_sides_of_a_call_agree_whatever_people_do(page: Page, hurried
     outcome = await page.evaluate("() => walk")
     for fault in outcome["broken"]:
         said = "\n".join(fault["log"])
-        pytest.fail(f"{SEED_VARIABLE}={SEED}, seed {fault['seed']}: {fault['what']}\n{said}")
+        pytest.fail(f"{SAME_AGAIN}, seed {fault['seed']}: {fault['what']}\n{said}")
     assert outcome["steps"] == WORLDS * STEPS * ROUNDS

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from presence.store import Conflict, Dated, ListedStore, Record, Store
+from presence.store import ABSENT, Conflict, Dated, ListedStore, Record, Store, read_one
 from tests.contract.buckets import MORE_THAN_ONE_ANSWER_HOLDS
 
 # Reading.
@@ -71,6 +71,12 @@ async def test_a_confirmed_read_knows_what_was_written_just_before(store: Store)
         value = str(number).encode()
         revision = await store.write("a.1", value, revision)
         assert await store.read("a.1", "a.2", confirmed=True) == {"a.1": Record(value, revision)}
+
+
+async def test_one_key_is_read_as_it_was_written_just_before(store: Store) -> None:
+    assert await read_one(store, "a.1") == ABSENT
+    revision = await store.write("a.1", b"one", 0)
+    assert await read_one(store, "a.1") == Record(b"one", revision)
 
 
 async def test_an_answer_says_up_to_which_revision_it_has_everything(store: ListedStore) -> None:

@@ -17,11 +17,10 @@ import pytest
 from tests.support.frames import ANSWER, CANDIDATE, HANGUP, OFFER, signal
 from tests.support.people import People, Person
 from tests.support.raw_client import Opcode, frame
+from tests.support.seed import SAME_AGAIN, SEED
 from tests.support.system import System
 from tests.support.waiting import PATIENCE_S
 
-SEED_VARIABLE: Final = "TIELINE_FUZZ_SEED"
-SEED: Final = int(os.environ.get(SEED_VARIABLE) or random.SystemRandom().randrange(1 << 31))
 ROUNDS: Final = int(os.environ.get("TIELINE_BURST_ROUNDS") or 2)
 
 PAIRS: Final = 5
@@ -114,7 +113,7 @@ async def stop_and_go(system: System, chance: random.Random) -> None:
 
 @pytest.mark.timeout(1_800)
 async def test_all_that_is_said_at_once_comes_once_and_in_order(system: System) -> None:
-    print(f"{SEED_VARIABLE}={SEED}")
+    print(SAME_AGAIN)
     async with People(system) as people:
         pairs: list[tuple[End, End]] = []
         for number in range(PAIRS):

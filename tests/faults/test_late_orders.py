@@ -19,6 +19,7 @@ from presence.rules.orders import WAITED_MS
 from tests.support.frames import new_id
 from tests.support.http_get import HOST
 from tests.support.people import People
+from tests.support.seed import SAME_AGAIN, SEED
 from tests.support.system import System
 from tests.support.waiting import until_true
 from tieline.api import Backend, Refused, Unavailable
@@ -28,9 +29,6 @@ KEY: Final = "a key for tests, of which the API has the hash"
 USERS: Final = 24
 PRESENT: Final = 6
 """Of these are connected."""
-
-SEED_VARIABLE: Final = "TIELINE_FUZZ_SEED"
-SEED: Final = int(os.environ.get(SEED_VARIABLE) or random.SystemRandom().randrange(1 << 31))
 
 ROUNDS: Final = int(os.environ.get("TIELINE_LATE_ROUNDS") or 1)
 
@@ -139,7 +137,7 @@ async def agree(backend: Backend, users: Sequence[str], rooms: Sequence[str]) ->
 @pytest.mark.parametrize("nth", range(ROUNDS))
 async def test_who_is_removed_stays_out_whoever_goes_on_adding_it(system: System, nth: int) -> None:
     chance = random.Random(f"{SEED} {nth}")
-    said = f"{SEED_VARIABLE}={SEED}, round {nth}"
+    said = f"{SAME_AGAIN}, round {nth}"
     rooms = [new_id("room") for _ in range(STOPS)]
     async with People(system) as people, backend_of(system) as backend:
         users = await connected_and_not(people)
@@ -161,7 +159,7 @@ async def test_who_is_removed_stays_out_whoever_goes_on_adding_it(system: System
 async def test_an_order_that_was_overtaken_says_so(system: System, nth: int) -> None:
     """Nobody gives up here: of two orders at the same time either may be the later one."""
     chance = random.Random(f"{SEED} {nth}")
-    said = f"{SEED_VARIABLE}={SEED}, round {nth}"
+    said = f"{SAME_AGAIN}, round {nth}"
     overtaken: dict[str, set[str]] = {}
     """Who was not added, by rooms."""
     stayed: dict[str, set[str]] = {}

@@ -13,8 +13,8 @@ import pytest
 from gateway.client.actions import AskRouter
 from gateway.client.inbound import MAX_TOGETHER, MAX_TOGETHER_BYTES
 from gateway.limits.rates import NO_LIMITS, Rates
-from tests.fuzz.conftest import SEED
 from tests.support.examples import scaled
+from tests.support.seed import SEED
 from tests.unit.gateway.client.harness import Harness, connected, join, ping, session, signal
 from tieline.wire.ids import UserId
 from tieline.wire.internal.answers import Refused

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import given
 
-from tests.fuzz.conftest import SEED
 from tests.fuzz.mutations import changed
 from tests.fuzz.targets import TARGETS
-from tests.support.examples import scaled
+from tests.support.examples import seeded
 
 CORPUS: Final = Path(__file__).with_name("corpus")
 
@@ -30,14 +29,7 @@ def kept(name: str) -> list[bytes]:
 async def test_a_reader_survives_whatever_comes(name: str) -> None:
     target = TARGETS[name]
 
-    @seed(SEED)
-    @settings(
-        max_examples=scaled(EXAMPLES),
-        derandomize=False,
-        database=None,
-        phases=(Phase.generate, Phase.shrink),
-        suppress_health_check=list(HealthCheck),
-    )
+    @seeded(EXAMPLES)
     @given(changed([*target.seeds, *kept(name)]))
     def survives(data: bytes) -> None:
         target.read(data)

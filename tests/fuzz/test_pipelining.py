@@ -15,8 +15,8 @@ from api.authority import Authority, demands
 from api.requests import Ask
 from api.server import serving
 from api.signed_tokens import SignedTokens
-from tests.fuzz.conftest import SEED
 from tests.support.examples import scaled
+from tests.support.seed import SEED
 from tests.support.waiting import PATIENCE_S
 
 ROUNDS: Final = 60

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 
@@ -19,9 +19,8 @@ from gateway.admission.handshake import Admitted, Pending, judge
 from gateway.admission.origins import Origins
 from gateway.client.plain_request import MOST_LINES
 from gateway.client.trickle import RESTS_S
-from tests.fuzz.conftest import SEED
 from tests.fuzz.mutations import changed
-from tests.support.examples import scaled
+from tests.support.examples import scaled, seeded
 from tests.unit.gateway.client.alice import ALICE, JWT_SECRET
 from tests.unit.gateway.client.harness import Harness, session
 from tieline.runtime.request_head import HEAD_BYTES
@@ -212,14 +211,7 @@ def come_of(pieces: Sequence[bytes]) -> Outcome:
 def test_what_is_read_past_the_library_is_read_as_it_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = 0
 
-    @seed(SEED)
-    @settings(
-        max_examples=scaled(EXAMPLES),
-        derandomize=False,
-        database=None,
-        phases=(Phase.generate, Phase.shrink),
-        suppress_health_check=list(HealthCheck),
-    )
+    @seeded(EXAMPLES)
     @given(cut())
     def is_the_same(pieces: list[bytes]) -> None:
         nonlocal plain

@@ -5,11 +5,10 @@ from contextlib import suppress
 from typing import Final
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import given
 
-from tests.fuzz.conftest import SEED
 from tests.fuzz.mutations import changed
-from tests.support.examples import scaled
+from tests.support.examples import seeded
 from tests.support.receiver import SECRET
 from tieline.wire.cloud_events import StoredEvent
 from tieline.wire.webhooks import Endpoint, EndpointId
@@ -103,14 +102,7 @@ async def delivered(answer: bytes) -> None:
 
 @pytest.mark.timeout(1_800)
 def test_a_delivery_ends_whatever_is_answered() -> None:
-    @seed(SEED)
-    @settings(
-        max_examples=scaled(EXAMPLES),
-        derandomize=False,
-        database=None,
-        phases=(Phase.generate, Phase.shrink),
-        suppress_health_check=list(HealthCheck),
-    )
+    @seeded(EXAMPLES)
     @given(changed(ANSWERS))
     def ends(answer: bytes) -> None:
         asyncio.run(delivered(answer))

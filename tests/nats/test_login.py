@@ -14,7 +14,7 @@ from nats.errors import Error as NatsError
 
 from tests.support.secured import DEMANDS_NOTHING, KINDS, NODES, Intruder, Prepared, SecuredCluster
 from tests.support.waiting import PATIENCE_S, until
-from tieline.cli import streams
+from tieline.cli import broker
 from tieline.cli.__main__ import main
 from tieline.runtime import broker as runtime
 from tieline.runtime.nats_client import NatsClient
@@ -198,7 +198,7 @@ async def test_a_password_without_a_certificate_is_not_enough(
 def test_tieline_streams_says_that_a_certificate_is_demanded(
     certified: Certified, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(streams, "PATIENCE_S", 3.0)
+    monkeypatch.setattr(broker, "PATIENCE_S", 3.0)
     settings = {"NATS_URL": certified.cluster.url, **certified.cluster.prepared.login("streams")}
     for name, value in settings.items():
         monkeypatch.setenv(f"TIELINE_{name}", value)

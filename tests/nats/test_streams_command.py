@@ -8,7 +8,7 @@ from tests.nats.conftest import NAMESPACE
 from tests.support.partitions import partitions
 from tests.support.secured import Prepared, SecuredCluster
 from tests.support.system import System
-from tieline.cli import streams
+from tieline.cli import broker
 from tieline.cli.__main__ import main
 
 pytestmark = pytest.mark.needs("openssl")
@@ -22,7 +22,7 @@ def refused(
     **settings: str,
 ) -> str:
     """Run it, and return what it says."""
-    monkeypatch.setattr(streams, "PATIENCE_S", 3.0)
+    monkeypatch.setattr(broker, "PATIENCE_S", 3.0)
     usual = {"NATS_URL": cluster.url, "NAMESPACE": NAMESPACE, "REPLICAS": "3"}
     usual |= {"PARTITIONS": str(partitions()), **cluster.prepared.login(user)}
     for name, value in (usual | settings).items():

@@ -15,7 +15,6 @@ import msgspec
 import pytest
 
 from presence.rules.user import User
-from tests.fuzz.conftest import SEED, SEED_VARIABLE
 from tests.nats.conftest import NAMESPACE
 from tests.nats.neighbour import SUBJECTS, Known, Neighbour
 from tests.support.examples import scaled
@@ -24,6 +23,7 @@ from tests.support.partitions import buckets_of, subject_of_key
 from tests.support.people import Person, establish
 from tests.support.resuming import ResumingPeople, id_of
 from tests.support.secured import KINDS, Intruder, SecuredCluster
+from tests.support.seed import SAME_AGAIN, SEED
 from tests.support.system import Kind, System
 from tests.support.waiting import PATIENCE_S
 from tieline.runtime.message import Message
@@ -82,9 +82,9 @@ async def test_a_service_that_was_taken_over_harms_nobody(
         await intruder.told()
         await talk(alice, bob)
 
-    assert all(process.is_ready() for process in system.processes), f"{SEED_VARIABLE}={SEED}"
+    assert all(process.is_ready() for process in system.processes), SAME_AGAIN
     new = system.log[logged:]
-    assert "Traceback" not in new, f"{SEED_VARIABLE}={SEED}\n{new}"
+    assert "Traceback" not in new, f"{SAME_AGAIN}\n{new}"
     assert "a bug" not in new
     assert "session ended" not in new
     assert broker_errors(system) == failed

@@ -19,10 +19,9 @@ import pytest
 from tests.support.frames import ANSWER, CANDIDATE, HANGUP, OFFER, command, new_id
 from tests.support.people import People, Person
 from tests.support.raw_client import Opcode, frame
+from tests.support.seed import SAME_AGAIN, SEED
 from tests.support.waiting import within
 
-SEED_VARIABLE: Final = "TIELINE_FUZZ_SEED"
-SEED: Final = int(os.environ.get(SEED_VARIABLE) or random.SystemRandom().randrange(1 << 31))
 ROUNDS: Final = int(os.environ.get("TIELINE_BURST_ROUNDS") or 12)
 
 INFO: Final = "WEBRTC_INFO"
@@ -200,7 +199,7 @@ async def played(people: People, bursts: Sequence[Burst], cuts: random.Random, *
 @pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("system", ["one", "three"], indirect=True)
 async def test_what_is_sent_at_once_fares_as_it_does_one_by_one(people: People) -> None:
-    print(f"{SEED_VARIABLE}={SEED}")
+    print(SAME_AGAIN)
     for number in range(ROUNDS):
         chance = random.Random(f"{SEED}-{number}")
         bursts = script(chance)

@@ -13,10 +13,8 @@ import asyncio
 import logging
 import os
 import secrets
-import ssl
 import sys
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable
 
 import tieline.runtime.nats_py  # noqa: F401  # before the others
 from presence.event_stream import make_event_stream
@@ -24,26 +22,11 @@ from presence.moving import StillStored, number_there, remove_empty
 from presence.settings import PresenceSettings
 from presence.store import StoreUnavailable
 from presence.streams import make_streams
+from tieline.cli.broker import because, let_in, not_let_in
 from tieline.cli.exits import EXIT_OK, fail, note, refuse
-from tieline.runtime.broker import Broker, connect
+from tieline.runtime.broker import Broker
 from tieline.runtime.settings import SettingsError, read_settings
 from tieline.wire.subjects import Subjects
-
-PATIENCE_S: Final = 15.0
-"""For a broker to be reached, and to answer: an election takes a second or two."""
-
-_ADVICE: Final = {
-    "authorization violation": (
-        "it knows no such user with this password (TIELINE_NATS_USER, TIELINE_NATS_PASSWORD), or not with"
-        " this certificate (TIELINE_NATS_CERT)"
-    ),
-    "permissions violation": (
-        "the user of TIELINE_NATS_USER may not do that: only `streams` may, with the accounts of"
-        " `tieline permissions`"
-    ),
-    "name or service not known": "the host of TIELINE_NATS_URL is not resolved",
-    "connect call failed": "nothing answers there (TIELINE_NATS_URL)",
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     except SettingsError as problem:
         return refuse("streams", str(problem))
     except TimeoutError:
-        return fail("streams", f"no broker has let us in within {PATIENCE_S:g} s{because(failures)}")
+        return fail("streams", not_let_in(failures))
     except StillStored as problem:
         return fail("streams", f"TIELINE_PARTITIONS is {settings.partitions}, but {problem}")
     except StoreUnavailable as problem:
@@ -85,55 +68,13 @@ def run(options: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def because(failures: Sequence[Exception]) -> str:
-    """Say what went wrong, and which settings have to do with it.
-
-    The last failure of which that is known: a broker that hangs up on whom it does not know may do so before
-    it is read why.
-    """
-    known = [failure for failure in failures if _advice(failure)]
-    return f": {why_not((known or failures)[-1])}" if failures else ""
-
-
-def why_not(failure: Exception) -> str:
-    """Say why a broker does not do what it is asked for, and what it depends on."""
-    return _advice(failure) or str(failure) or repr(failure)
-
-
-def _advice(failure: Exception) -> str:
-    """Say the same of a failure of which it is known, and nothing of another."""
-    said = str(failure)
-    match failure:
-        case ssl.SSLCertVerificationError():
-            return (
-                f"its certificate is not accepted ({failure.verify_message}): TIELINE_NATS_CA names the file"
-                " of its authority, and TIELINE_NATS_URL must have a name that it is good for"
-            )
-        case ssl.SSLError():
-            return (
-                f"TLS came to nothing ({said}): a broker that demands certificates wants one of an authority"
-                " that it knows (TIELINE_NATS_CERT, TIELINE_NATS_KEY)"
-            )
-    for word, advice in _ADVICE.items():
-        if word in said.lower():
-            return f"{said.removeprefix('nats: ')}: {advice}"
-    return ""
-
-
 async def _make(
     settings: PresenceSettings, on_failure: Callable[[Exception], None], *, forgets_decisions: bool
 ) -> int:
     """Make or adapt both; returns how many bytes the mailbox may keep."""
     subjects = Subjects(settings.namespace, settings.partitions)
     instance = f"s{secrets.token_hex(4)}"
-    async with asyncio.timeout(PATIENCE_S):
-        broker = await connect(
-            settings.nats_url,
-            f"tieline-streams-{instance}",
-            settings.nats_login,
-            subjects.inbox("streams", instance),
-            on_failure,
-        )
+    broker = await let_in(settings, subjects, "streams", instance, on_failure)
     try:
         keep_s = settings.resume_window + settings.gateway_lease
         await _remove_former(broker, subjects, forgets_decisions=forgets_decisions)

@@ -14,9 +14,8 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import tieline.runtime.nats_py  # noqa: F401  # before the others
+from tieline.cli.broker import let_in, not_let_in
 from tieline.cli.exits import EXIT_OK, fail, note, refuse
-from tieline.cli.streams import PATIENCE_S, because
-from tieline.runtime.broker import connect
 from tieline.runtime.once import NoAnswer
 from tieline.runtime.requests import Requests
 from tieline.runtime.settings import SettingsError, read_settings
@@ -57,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     except _NoEndpoint as problem:
         return refuse("webhooks", str(problem))
     except TimeoutError:
-        return fail("webhooks", f"no broker has let us in within {PATIENCE_S:g} s{because(failures)}")
+        return fail("webhooks", not_let_in(failures))
     except Unavailable as problem:
         return fail("webhooks", f"{problem}: does no webhook worker run, or may this user not ask?")
     sys.stdout.write("".join(f"{line}\n" for line in lines))
@@ -94,14 +93,7 @@ async def _ask(
     on_failure: Callable[[Exception], None],
 ) -> list[str]:
     subjects, instance = Subjects(settings.namespace), f"w{secrets.token_hex(4)}"
-    async with asyncio.timeout(PATIENCE_S):
-        broker = await connect(
-            settings.nats_url,
-            f"tieline-webhooks-{instance}",
-            settings.nats_login,
-            subjects.inbox("webhooks", instance),
-            on_failure,
-        )
+    broker = await let_in(settings, subjects, "webhooks", instance, on_failure)
     try:
         requests = Requests(broker, subjects.replies("webhooks", instance))
         await requests.start()

@@ -1,12 +1,12 @@
 """Arrivals: users who come, each with a token made for it just before, and stay until the end."""
 
-import asyncio
 import itertools
 from typing import Final
 
 from tieline.load.client import LoadClient, Target, arrive, leave
 from tieline.load.measurement import Measurement, Subject, clock
 from tieline.load.pairs import new_name
+from tieline.load.side_by_side import side_by_side
 
 ARRIVALS_PER_COST: Final = 1000
 """CPU seconds are given for so many arrivals."""
@@ -48,19 +48,12 @@ async def measure_arrivals(
             measured.latencies.add(now, now - began)
             clients.append(client)
 
-    async def arrive_side_by_side(last: int, deadline: float) -> None:
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(at_once):
-                    group.create_task(keep_arriving(last, deadline))
-        except ExceptionGroup as errors:
-            raise errors.exceptions[0] from None
-
     first = min(FIRST_ARRIVALS, most)
-    await arrive_side_by_side(first, float("inf"))
+    await side_by_side(keep_arriving(first, float("inf")) for _ in range(at_once))
     numbers = itertools.count(first)
     measured.start(seconds)
-    await arrive_side_by_side(first + most, clock() + seconds)
+    deadline = clock() + seconds
+    await side_by_side(keep_arriving(first + most, deadline) for _ in range(at_once))
     measured.stop()
     await part(clients, measured)
 

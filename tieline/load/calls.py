@@ -10,12 +10,12 @@ import itertools
 import math
 import uuid
 from collections import deque
-from collections.abc import Coroutine, Iterable
 from typing import Final, NamedTuple
 
 from tieline.load.client import ARRIVALS_AT_ONCE, LoadClient, Target, arrive_all, leave, within_timeout
 from tieline.load.measurement import Measurement, Subject, clock
 from tieline.load.messages import answers, candidates, hangups, offers
+from tieline.load.side_by_side import side_by_side
 
 CANDIDATES: Final = 10
 EARLY_CANDIDATES: Final = 5
@@ -235,11 +235,11 @@ async def measure_calls(
     slots = [pool for pool, size in zip(pools, sizes, strict=True) for _ in range(size.at_once)]
     warm_up = math.ceil(max(size.callers / size.at_once for size in sizes)) if redial else 1
     for number in range(warm_up):  # of pairs that redial, each calls once before
-        await _side_by_side(pool.call() for pool in slots)
+        await side_by_side(pool.call() for pool in slots)
         measured.step("first calls", number, warm_up)
     measured.start(seconds)
     deadline = measured.began + seconds
-    await _side_by_side(keep_calling(pool, deadline) for pool in slots)
+    await side_by_side(keep_calling(pool, deadline) for pool in slots)
     measured.stop()
     measured.faults += await leave([client for pool in pools for client in pool.clients])
 
@@ -270,14 +270,5 @@ async def _pool(target: Target, size: PoolSize, kind: Kind, measured: Measuremen
             for client in waiting:
                 await client.ask("JOIN", name)
 
-        await _side_by_side(keep_joining() for _ in range(ARRIVALS_AT_ONCE))
+        await side_by_side(keep_joining() for _ in range(ARRIVALS_AT_ONCE))
     return UserPool(target, callers, callees, redial=kind.redial, in_a_room=kind.in_a_room)
-
-
-async def _side_by_side(making: Iterable[Coroutine[None, None, object]]) -> None:
-    try:
-        async with asyncio.TaskGroup() as group:
-            for one in making:
-                group.create_task(one)
-    except ExceptionGroup as errors:
-        raise errors.exceptions[0] from None

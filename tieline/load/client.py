@@ -17,6 +17,7 @@ import msgspec
 
 from tieline.load.connection import Connection, connect
 from tieline.load.faults import Faults
+from tieline.load.side_by_side import side_by_side
 from tieline.tokens import ANYBODY, EVERY_ROOM, MadeFor, make_token
 
 ANSWER_TIMEOUT_S: Final = 10.0
@@ -223,12 +224,7 @@ async def arrive_all(
             clients.append(await arrive(target, name, url))
             told(len(clients))
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(ARRIVALS_AT_ONCE):
-                group.create_task(keep_arriving())
-    except ExceptionGroup as errors:
-        raise errors.exceptions[0] from None
+    await side_by_side(keep_arriving() for _ in range(ARRIVALS_AT_ONCE))
     return clients
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from tieline.load.client import LoadClient, Target, arrive, within_timeout
 from tieline.load.messages import answers, offers
+from tieline.load.side_by_side import side_by_side
 
 SET_UPS_AT_ONCE: Final = 16
 """While pairs are made: quick, and not a load that would be counted in the measurement that follows."""
@@ -34,12 +35,7 @@ async def make_pairs(
         told(ready)
         return pair
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(make(number)) for number in range(count)]
-    except ExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    return [task.result() for task in tasks]
+    return await side_by_side(make(number) for number in range(count))
 
 
 def new_name() -> str:

@@ -21,6 +21,7 @@ from tieline.client.gateway_pool import BACKOFF_BASE_S, RETRY_AFTER_CAP_S, Backo
 from tieline.load.client import LoadError, Target
 from tieline.load.connection import Connection, UpgradeRefused, connect
 from tieline.load.measurement import Measurement, Subject, clock
+from tieline.load.side_by_side import side_by_side
 from tieline.tokens import EVERY_ROOM, make_token
 
 ARRIVALS_AT_ONCE: Final = 16
@@ -193,9 +194,4 @@ async def _arrive_all(clients: list[ResumingClient], url: str, measured: Measure
             await client.arrive(url)
             measured.step("open sessions", number, len(clients))
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(ARRIVALS_AT_ONCE):
-                group.create_task(keep_arriving())
-    except ExceptionGroup as errors:
-        raise errors.exceptions[0] from None
+    await side_by_side(keep_arriving() for _ in range(ARRIVALS_AT_ONCE))

@@ -4,7 +4,7 @@ import msgspec
 
 from bench.bucket import AT_ONCE, NAMESPACE, fill, has_records, record
 from presence.bucket import Bucket, make_bucket
-from presence.records import user_in
+from presence.record_codec import user_in
 from presence.rules.user import User
 from tests.support.nats_server import NatsServer
 from tieline.runtime.broker import Broker

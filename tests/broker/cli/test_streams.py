@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.support.nats_server import NatsServer
-from tieline.cli import streams
+from tieline.cli import broker
 from tieline.cli.__main__ import main
 from tieline.runtime.broker import connect
 
@@ -46,7 +46,7 @@ def test_without_a_broker_it_gives_up(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TIELINE_NATS_URL", "nats://127.0.0.1:1")
-    monkeypatch.setattr(streams, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(broker, "PATIENCE_S", 0.5)
     assert main(["streams"]) == 1
     assert "no broker has let us in within 0.5 s" in capsys.readouterr().err
 

@@ -9,7 +9,7 @@ from nats.js.errors import NotFoundError
 
 from presence.bucket import Bucket
 from presence.events import Events
-from presence.records import user_in
+from presence.record_codec import user_in
 from presence.rules.negotiated import Negotiation
 from presence.rules.user import User
 from presence.settings import PresenceSettings

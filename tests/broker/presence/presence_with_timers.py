@@ -16,7 +16,8 @@ from presence.gateways import Gateways
 from presence.listeners import Listeners
 from presence.old_calls import OldCalls
 from presence.operations import Operations
-from presence.records import Records, user_in
+from presence.record_codec import user_in
+from presence.records import Records
 from presence.rosters import Rosters
 from presence.rules.signals import Terms
 from presence.second_look import SecondLooks

@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from presence.records import negotiation_in, user_in
+from presence.record_codec import negotiation_in, user_in
 from presence.rules.change import Change
 from presence.rules.effects import CallEffect, UserEffect
 from presence.rules.negotiated import NOTHING

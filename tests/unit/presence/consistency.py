@@ -2,7 +2,7 @@
 
 import itertools
 
-from presence.records import entry_in, negotiation_in
+from presence.record_codec import entry_in, negotiation_in
 from presence.rules.effects import RemoveNote, is_cheap
 from presence.rules.user import User, share_a_room
 from presence.store import Record

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from presence.records import encode, entry_in, negotiation_in, user_in
+from presence.record_codec import encode, entry_in, negotiation_in, user_in
 from presence.rules import standing, waking
 from presence.rules.effects import (
     CallEnded,

@@ -23,7 +23,8 @@ from presence.old_calls import OldCalls
 from presence.once import Once
 from presence.operations import Operations
 from presence.overview import Overview
-from presence.records import Records, negotiation_in, user_in
+from presence.record_codec import negotiation_in, user_in
+from presence.records import Records
 from presence.room_log import RoomLog
 from presence.rosters import Count, Rosters, uncounted
 from presence.rules import endings, session

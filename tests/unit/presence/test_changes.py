@@ -5,11 +5,11 @@ import asyncio
 import pytest
 
 from presence.changes import Judged
-from presence.records import MAX_TRIES, user_in
+from presence.record_codec import user_in
 from presence.rules.change import Change, Facts, Step, Timer
 from presence.rules.negotiated import Negotiation, WaitingOffer
 from presence.rules.user import User
-from presence.store import StoreUnavailable
+from presence.store import MAX_TRIES, StoreUnavailable
 from tests.unit.presence.changing import (
     ALICE,
     BOB,

@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from presence.records import entry_in
+from presence.record_codec import entry_in
 from presence.store import StoreUnavailable
 from tests.unit.presence.presence_process import PresenceProcess
 from tests.unit.presence.requests import opening

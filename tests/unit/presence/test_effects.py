@@ -5,7 +5,7 @@ import pytest
 
 from presence.announce import Announcer
 from presence.effects import Effects
-from presence.records import user_in
+from presence.record_codec import user_in
 from presence.rosters import Rosters
 from presence.rules.effects import (
     CallEnded,

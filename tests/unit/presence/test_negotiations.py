@@ -5,13 +5,14 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
-from presence.records import IDLE_NEGOTIATION_TTL_S, MAX_TRIES, user_in
+from presence.record_codec import user_in
+from presence.records import IDLE_NEGOTIATION_TTL_S
 from presence.rules import negotiation
 from presence.rules.granting import GRANT_S
 from presence.rules.negotiated import NOTHING, Negotiation, WaitingOffer
 from presence.rules.negotiation import MAX_HELD, MAX_INLINE_BYTES, Incoming
 from presence.rules.signals import KEPT_APART_S, MIN_TIMER_S
-from presence.store import NOTHING_KNOWN, ListedStore, Record, StoreUnavailable
+from presence.store import MAX_TRIES, NOTHING_KNOWN, ListedStore, Record, StoreUnavailable
 from tests.unit.presence.counting_store import CountingStore, Trips
 from tests.unit.presence.lifetime import BusyStore
 from tests.unit.presence.presence_process import OFFER_TIMEOUT_S, PresenceProcess, refusal_in

@@ -13,7 +13,7 @@ from presence.read_budget import (
     estimated_each,
     parts,
 )
-from presence.records import encode
+from presence.record_codec import encode
 from tests.unit.presence.rules.people import online
 from tieline.wire.ids import MAX_ID_BYTES, RoomId, SessionId
 

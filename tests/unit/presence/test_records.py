@@ -5,21 +5,13 @@ import math
 import msgspec
 import pytest
 
-from presence.records import (
-    IDLE_NEGOTIATION_TTL_S,
-    MAX_TRIES,
-    Records,
-    entry_in,
-    negotiation_in,
-    rosters_in,
-    user_in,
-    users_in,
-)
+from presence.record_codec import entry_in, negotiation_in, user_in
+from presence.records import IDLE_NEGOTIATION_TTL_S, Records
 from presence.rules.effects import Changed, HangUp, RemoveNote, SessionEnded
 from presence.rules.negotiated import NOTHING, Negotiation, WaitingOffer
-from presence.rules.room import UNCLAIMED_MS, StoredEntry
+from presence.rules.room import UNCLAIMED_MS
 from presence.rules.user import Membership, RosterEntry, Session, User, with_session
-from presence.store import MARKER_TTL_S, Conflict, StoreUnavailable
+from presence.store import MARKER_TTL_S, MAX_TRIES, Conflict, StoreUnavailable
 from tests.contract.fake_store import FakeStore
 from tests.unit.presence.changing import WatchedStore
 from tests.unit.presence.lifetime import BusyStore, Clock
@@ -52,12 +44,6 @@ def records(store: FakeStore) -> Records:
     return Records(store, OFFLINE_RETENTION_S)
 
 
-async def test_what_is_absent_reads_as_nothing_to_be_replaced() -> None:
-    assert user_in({}, KEY) == negotiation_in({}, PAIR) == entry_in({}, ENTRY) == (None, 0)
-    assert users_in({}, [ALICE]) == {}
-    assert rosters_in({}, [HALL]) == {HALL: []}
-
-
 async def test_a_record_that_was_removed_reads_as_nothing(store: FakeStore, records: Records) -> None:
     revision = await records.write_user(KEY, ONLINE, 0)
     await records.remove(KEY, revision)
@@ -83,21 +69,6 @@ async def test_several_users_are_found_and_those_without_a_record_left_out(recor
     assert await records.users([ALICE, BOB, ODD]) == {ALICE: ONLINE, ODD: OFFLINE}
     assert await records.users([BOB, ALICE], confirmed=True) == {ALICE: ONLINE}
     assert await records.users([]) == {}
-
-
-async def test_rosters_are_told_apart_by_room_and_users_by_name(store: FakeStore, records: Records) -> None:
-    entries = {
-        (room, user): (await records.enter(room, user, RosterEntry(S1, NOW), None, 0)).revision
-        for room, user in ((HALL, ALICE), (CELLAR, ODD), (HALL, BOB))
-    }
-    await records.remove(Keys.room(HALL, BOB), entries[HALL, BOB])
-    await records.write_negotiation(PAIR, OFFERED, 0)
-    found = await store.read(Keys.roster(HALL), Keys.roster(CELLAR), *Keys.pairs_of(ALICE))
-    assert rosters_in(found, [CELLAR, HALL, RoomId("attic")]) == {
-        CELLAR: [StoredEntry(ODD, RosterEntry(S1, NOW), entries[CELLAR, ODD])],
-        HALL: [StoredEntry(ALICE, RosterEntry(S1, NOW), entries[HALL, ALICE])],
-        RoomId("attic"): [],
-    }
 
 
 @pytest.mark.parametrize(
@@ -194,88 +165,27 @@ async def test_an_entry_that_was_removed_is_written_again(records: Records) -> N
     assert entered.revision > first + 1
 
 
-async def test_a_session_is_noted_once(store: FakeStore, records: Records) -> None:
-    first = await records.note(G1, S1, ODD)
-    assert await records.note(G1, S1, ODD) == first
-    assert store.contents() == {NOTE: ODD.encode()}
-
-
-@pytest.mark.parametrize("renews", [False, True])
-async def test_a_note_is_given_to_nobody_but_the_user_of_the_session(
-    store: FakeStore, records: Records, renews: bool
-) -> None:
-    first = await records.note(G1, S1, ALICE)
-    await records.write_user(KEY, ONLINE, 0)
-    with pytest.raises(StoreUnavailable, match="a session of another user"):
-        await records.note(G1, S1, BOB, renews=renews)
-    assert (await store.read(NOTE))[NOTE].value == ALICE.encode()
-    assert await records.note(G1, S1, ALICE) == first
-
-
-@pytest.mark.parametrize("noted", [b"nobody", ALICE.encode(), b"\xff", b'{"stream":"KV_tieline","seq":7}'])
-async def test_a_note_that_names_nobody_who_has_the_session_is_replaced(
-    store: FakeStore, records: Records, noted: bytes
-) -> None:
-    await store.write(NOTE, noted, 0)
-    await records.write_user(KEY, with_session(ONLINE, msgspec.structs.replace(ONLINE.session, id=S2)), 0)
-    revision = await records.note(G1, S1, BOB)
-    found = (await store.read(NOTE))[NOTE]
-    assert (found.value, found.revision) == (BOB.encode(), revision)
-
-
-async def test_a_session_that_comes_back_to_a_gateway_is_noted_again(records: Records) -> None:
-    first = await records.note(G1, S1, ALICE)
-    await records.remove(NOTE, first)
-    assert await records.note(G1, S1, ALICE) > first
-
-
 async def test_what_has_changed_since_it_was_read_is_not_removed(store: FakeStore, records: Records) -> None:
-    first = await records.note(G1, S1, ALICE)
-    await records.remove(NOTE, first)
-    again = await records.note(G1, S1, ALICE)
-    await records.remove(NOTE, first)
-    assert (await store.read(NOTE))[NOTE].revision == again
+    first = await records.write_user(KEY, ONLINE, 0)
+    again = await records.write_user(KEY, ONLINE, first)
+    await records.remove(KEY, first)
+    assert (await store.read(KEY))[KEY].revision == again
 
 
-@pytest.mark.parametrize("what", ["room.", "session."])
-async def test_a_write_that_is_always_lost_is_given_up(store: FakeStore, what: str) -> None:
-    busy = BusyStore(store, what)
-    records = Records(busy, OFFLINE_RETENTION_S)
-    writing = (
-        records.enter(HALL, ALICE, RosterEntry(S1, NOW), None, 0)
-        if what == "room."
-        else records.note(G1, S1, ALICE)
-    )
+async def test_an_entry_that_is_always_lost_is_given_up(store: FakeStore) -> None:
+    busy = BusyStore(store, "room.")
     with pytest.raises(StoreUnavailable):
-        await writing
+        await Records(busy, OFFLINE_RETENTION_S).enter(HALL, ALICE, RosterEntry(S1, NOW), None, 0)
     assert busy.refused == MAX_TRIES
 
 
-@pytest.mark.parametrize(
-    "garbage",
-    [
-        b'{"stream":"MAILBOX_t","seq":3}',  # how JetStream answers a publish
-        b"\xc1",
-        b"\x93\x90\xc3\x80",  # a user without a session
-        b"\x93\xa1\xff",
-    ],
-)
-async def test_a_record_that_cannot_be_read_is_none_and_replaced(
-    store: FakeStore, records: Records, caplog: pytest.LogCaptureFixture, garbage: bytes
+async def test_what_cannot_be_understood_is_replaced_by_its_revision(
+    store: FakeStore, records: Records
 ) -> None:
-    revision = await store.put(KEY, garbage, 60)
-    found = await store.read(KEY)
-    assert user_in(found, KEY) == entry_in(found, KEY) == negotiation_in(found, KEY) == (None, revision)
+    revision = await store.put(KEY, b"\xc1", 60)
+    assert user_in(await store.read(KEY), KEY) == (None, revision)
     await records.write_user(KEY, ONLINE, revision)
     assert user_in(await store.read(KEY), KEY)[0] == ONLINE
-    assert not any(record.exc_info for record in caplog.records)
-
-
-async def test_an_entry_of_a_user_who_cannot_be_named_is_left_out(store: FakeStore, records: Records) -> None:
-    await records.write_entry(HALL, ALICE, RosterEntry(S1, NOW), 0)
-    found = await store.read(Keys.roster(HALL))
-    odd = {f"{Keys.roster(HALL).removesuffix('*')}=zz": record for record in found.values()}
-    assert [stored.user for stored in rosters_in({**found, **odd}, [HALL])[HALL]] == [ALICE]
 
 
 async def test_what_many_look_at_is_read_of_each_as_of_one_moment(store: FakeStore) -> None:

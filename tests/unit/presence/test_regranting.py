@@ -2,8 +2,7 @@
 
 import pytest
 
-from presence.records import MAX_TRIES
-from presence.store import StoreUnavailable
+from presence.store import MAX_TRIES, StoreUnavailable
 from tests.unit.presence.lifetime import BusyStore
 from tests.unit.presence.presence_process import PresenceProcess
 from tests.unit.presence.requests import opening

@@ -3,9 +3,8 @@ import random
 
 import pytest
 
-from presence.records import MAX_TRIES
 from presence.rules.room import UNCLAIMED_MS
-from presence.store import StoreUnavailable
+from presence.store import MAX_TRIES, StoreUnavailable
 from tests.unit.presence.lifetime import BusyStore, Died, HeldUpStore
 from tests.unit.presence.presence_process import PresenceProcess, refusal_in
 from tests.unit.presence.requests import opening

@@ -6,7 +6,8 @@ import random
 import msgspec
 import pytest
 
-from presence.records import Entry, Records, entry_in
+from presence.record_codec import entry_in
+from presence.records import Entry, Records
 from presence.rosters import FULL_MS, ROOMY_SHARE, SHORT, Rosters
 from presence.rules.room import UNCLAIMED_MS, StoredEntry
 from presence.rules.user import Membership, RosterEntry, Session, User, with_session

@@ -5,8 +5,7 @@ import random
 
 import pytest
 
-from presence.records import MAX_TRIES
-from presence.store import StoreUnavailable
+from presence.store import MAX_TRIES, StoreUnavailable
 from tests.unit.presence.lifetime import BusyStore, uneven
 from tests.unit.presence.presence_process import OFFER_TIMEOUT_S, OFFLINE_RETENTION_S, PresenceProcess
 from tests.unit.presence.requests import opening, registering

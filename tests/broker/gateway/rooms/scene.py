@@ -12,6 +12,7 @@ from gateway.client.session import Session
 from gateway.delivery.delivery import Delivery
 from gateway.rooms.changes import name_of
 from gateway.rooms.delivery import RoomDelivery
+from gateway.rooms.live_room import LiveRoom
 from gateway.rooms.live_rooms import LiveRooms
 from gateway.rooms.memberships import Memberships
 from gateway.rooms.pacer import Pacer
@@ -226,6 +227,14 @@ class Scene:
         members = tuple(member for member, _ in self.members.values())
         revisions = () if self.is_old else tuple(revision for _, revision in self.members.values())
         return RoomMembers(members, revisions)
+
+
+async def carol_in_the_hall(scene: Scene) -> tuple[Here, LiveRoom]:
+    """Let carol come and join the hall; returns her, and the hall as her gateway knows it."""
+    carol = Here(scene, CAROL)
+    await carol.comes()
+    await carol.joins()
+    return carol, await scene.rooms.listen(HALL)
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from gateway.client.actions import RoomListing
 from gateway.client.deliveries import NOTHING
 from gateway.client.events import put_in
 from gateway.rooms.changes import name_before_all, name_of
-from tests.broker.gateway.rooms.scene import ALICE, BOB, CAROL, HALL, SUBJECTS, Here, Scene
+from tests.broker.gateway.rooms.scene import ALICE, BOB, CAROL, HALL, SUBJECTS, Here, Scene, carol_in_the_hall
 from tests.support.leftovers import no_more_is_left
 from tests.support.waiting import until
 from tests.unit.gateway.client.harness import event
@@ -278,10 +278,7 @@ async def test_rooms_that_nobody_here_was_in_are_told_together(scene: Scene) -> 
 
 
 async def test_who_is_gone_has_no_seat(scene: Scene) -> None:
-    carol = Here(scene, CAROL)
-    await carol.comes()
-    await carol.joins()
-    hall = await scene.rooms.listen(HALL)
+    carol, hall = await carol_in_the_hall(scene)
     await scene.delivery.drop(carol.session)
     assert hall.seats == {}
 

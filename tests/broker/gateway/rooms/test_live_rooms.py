@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.broker.gateway.rooms.scene import ALICE, BOB, CAROL, HALL, SUBJECTS, Here, Scene
+from tests.broker.gateway.rooms.scene import ALICE, BOB, CAROL, HALL, SUBJECTS, Here, Scene, carol_in_the_hall
 from tests.support.nats_server import NatsServer
 from tests.support.waiting import until
 from tests.unit.gateway.client.harness import event
@@ -46,10 +46,7 @@ async def test_those_who_come_at_once_listen_once(scene: Scene) -> None:
 
 
 async def test_what_was_not_heard_is_brought_before_anybody_goes_on(scene: Scene) -> None:
-    carol = Here(scene, CAROL)
-    await carol.comes()
-    await carol.joins()
-    hall = await scene.rooms.listen(HALL)
+    carol, hall = await carol_in_the_hall(scene)
     scene.mailbox.suspect_loss()
     assert scene.rooms.known(HALL) is None
     number = await scene.enters(ALICE)
@@ -58,10 +55,7 @@ async def test_what_was_not_heard_is_brought_before_anybody_goes_on(scene: Scene
 
 
 async def test_what_was_lost_without_a_gap_is_found_by_looking(scene: Scene) -> None:
-    carol = Here(scene, CAROL)
-    await carol.comes()
-    await carol.joins()
-    hall = await scene.rooms.listen(HALL)
+    carol, hall = await carol_in_the_hall(scene)
     hall.hold()  # as if it had not come
     number = await scene.enters(ALICE)
     await scene.mailbox.barrier()
@@ -74,10 +68,7 @@ async def test_what_was_lost_without_a_gap_is_found_by_looking(scene: Scene) -> 
 
 async def test_an_update_that_is_read_before_it_is_pushed_is_no_joining(scene: Scene) -> None:
     await scene.enters(BOB)
-    carol = Here(scene, CAROL)
-    await carol.comes()
-    await carol.joins()
-    hall = await scene.rooms.listen(HALL)
+    carol, hall = await carol_in_the_hall(scene)
     hall.hold()  # as during an election: what is pushed waits until all has been read
     silent = await scene.updates(BOB, is_silent=True)
     await scene.rooms.look()
@@ -87,10 +78,7 @@ async def test_an_update_that_is_read_before_it_is_pushed_is_no_joining(scene: S
 
 
 async def test_who_lost_its_line_before_a_loss_is_found_is_told_once_more(scene: Scene) -> None:
-    carol = Here(scene, CAROL)
-    await carol.comes()
-    await carol.joins()
-    hall = await scene.rooms.listen(HALL)
+    carol, hall = await carol_in_the_hall(scene)
     hall.hold()  # as if it had not come
     await scene.enters(ALICE)
     await scene.mailbox.barrier()
@@ -153,10 +141,7 @@ async def test_a_barrier_that_comes_after_a_newer_one_is_no_loss(scene: Scene) -
 
 
 async def test_a_stream_that_counts_anew_is_read_from_its_beginning(scene: Scene) -> None:
-    carol = Here(scene, CAROL)
-    await carol.comes()
-    await carol.joins()
-    hall = await scene.rooms.listen(HALL)
+    carol, hall = await carol_in_the_hall(scene)
     hall.hold()  # as if it had not come
     unheard = await scene.enters(BOB)
     await scene.mailbox.barrier()

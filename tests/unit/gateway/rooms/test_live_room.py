@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from gateway.rooms.live_room import LATE_LOOKS, MAX_SINGLE, MAX_TOLD, LiveRoom
+from gateway.rooms.leavers import LATE_LOOKS
+from gateway.rooms.live_room import MAX_SINGLE, MAX_TOLD, LiveRoom
 from tests.unit.gateway.rooms.hall import ALICE, BOB, CAROL, HALL, JOINED_AT, Client, change, live, short
 from tieline.wire.ids import UserId
 from tieline.wire.internal.rooms import RoomMembers

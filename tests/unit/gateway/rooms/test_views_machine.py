@@ -210,7 +210,7 @@ class Views(RuleBasedStateMachine):
     def forget(self, which: int, name: RoomId) -> None:
         """Let a gateway stop to listen to a room that it has had no members of for a while."""
         room = self.gateways[which].rooms.get(name)
-        if room is not None and not room.seats and not room.left_up_to:
+        if room is not None and not room.seats and not room.leavers.up_to:
             self.gateways[which].forget(name)
 
     @rule(which=A_GATEWAY, name=st.sampled_from(ROOMS))

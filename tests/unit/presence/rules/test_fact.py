@@ -1,6 +1,6 @@
 """The facts that records keep: what has no say in them takes no room."""
 
-from presence.records import encode
+from presence.record_codec import encode
 from presence.rules.fact import MemberFact
 from presence.rules.negotiated import NOTHING
 from tests.unit.presence.rules.frames import NOW

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from presence.records import encode
+from presence.record_codec import encode
 from presence.rules.change import Change, Facts, LookAt, Step
 from presence.rules.closing import Closing, write
 from presence.rules.orders import (

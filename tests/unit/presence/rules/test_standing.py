@@ -5,7 +5,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from presence.records import encode
+from presence.record_codec import encode
 from presence.rules import standing
 from presence.rules.change import Change, Facts, Prepare, Step
 from presence.rules.standing import NONE, NUMBERS_KEPT_MS, Standing

@@ -4,7 +4,7 @@ from typing import Final
 
 import pytest
 
-from presence.records import encode
+from presence.record_codec import encode
 from presence.rules import endings, negotiation, waking
 from presence.rules.change import Await, Change, Facts, LookAt, Timer
 from presence.rules.effects import CallEnded, EndCalls, EndCallsWithoutRoom, HangUp, Woken

@@ -1,8 +1,8 @@
-"""Of several failures `tieline streams` tells the one that says what to do."""
+"""Of several failures to reach the broker a command tells the one that says what to do."""
 
 from nats.errors import Error as NatsError
 
-from tieline.cli.streams import because
+from tieline.cli.broker import PATIENCE_S, because, not_let_in
 
 STRANGER = NatsError("nats: 'Authorization Violation'")
 
@@ -23,3 +23,7 @@ def test_a_failure_without_words_is_told_by_its_name() -> None:
 
 def test_nothing_is_told_of_no_failure() -> None:
     assert because([]) == ""
+
+
+def test_how_long_it_was_tried_is_told_with_the_reason() -> None:
+    assert not_let_in([OSError("one")]) == f"no broker has let us in within {PATIENCE_S:g} s: one"
