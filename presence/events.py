@@ -51,7 +51,6 @@ class Events:
         ]
         self._refusals = Refusals(subjects.namespace, stream, clock)
         self.refused = self._refusals.note
-        self.tell = self.teller.tell_soon
 
     def told_until(
         self, at: int, key: str, record: User | Negotiation | None, revision: int, now: int
@@ -60,6 +59,11 @@ class Events:
         if record is not None and self.teller.has_told(key, record):
             return ALL_MS
         return self.consumers[at].told_until(revision, now)
+
+    def tell(self, at: int, key: str, record: User | Negotiation, revision: int, since: int) -> None:
+        """Tell soon what a record in a partition keeps that this process began to write at `since`."""
+        self.consumers[at].note_written(revision)
+        self.teller.tell_soon(key, record, revision, since)
 
     async def know(self) -> None:
         """Wait until it is known of each partition how far all is told, for some time at most."""

@@ -102,6 +102,8 @@ class FactConsumer:
         self._inbox = ""
         self._is_begun = asyncio.Event()
         """Set while records can be asked for: the consumer is there, and the inbox is heard."""
+        self._written = 0
+        """The last revision that this process has written."""
         self._under_way = 0
         """Records that were handed out here, and are neither told nor given up."""
         self._asked_at = 0
@@ -116,7 +118,7 @@ class FactConsumer:
 
     def _doubt(self) -> None:
         """Be unsure of how far all is told: a broker that comes back empty counts its revisions anew."""
-        self._is_sure = False
+        self._is_sure, self._written = False, 0
 
     def told_until(self, revision: int, now: int) -> int:
         """Say until when the facts of a record of this revision are told, in Unix milliseconds.
@@ -156,6 +158,10 @@ class FactConsumer:
         self._looked_at = self._clock()
 
     # What is handed out.
+
+    def note_written(self, revision: int) -> None:
+        """Take note that this process has written a revision: `finish` waits until it was handed out."""
+        self._written = max(self._written, revision)
 
     async def run(self) -> None:
         """Have all told until cancelled."""
@@ -248,13 +254,30 @@ class FactConsumer:
     async def finish(self) -> None:
         """Acknowledge what was told last, so that no process that starts much later tells it again.
 
-        That takes no longer than one answer may, also of a process that is told to stop while it starts.
+        That takes no longer than one answer may, also of a process that is told to stop while it starts. Of
+        what it has just stored a busy broker says for some milliseconds that nothing waits.
         """
         with contextlib.suppress(OSError, BrokerAway):  # a TimeoutError is one
             async with asyncio.timeout(ANSWER_S):
                 await self._is_begun.wait()
-                while self._is_begun.is_set() and await self._ask():
-                    pass
+                while True:
+                    if not await self._ask() and await self._is_handed_out():
+                        return
+                    await asyncio.sleep(BUSY_S)
+
+    async def _is_handed_out(self) -> bool:
+        """Whether what this process has written was handed out.
+
+        Raises:
+            OSError: that is not known.
+        """
+        if not self._written:
+            return True
+        try:
+            reply = await self._requests.ask_once(self._info, b"", ANSWER_S)
+        except NoAnswer as error:
+            raise OSError(f"no answer: {error}") from error
+        return jetstream_answers.read_handed_out(reply.data) >= self._written
 
 
 def _read(key: str, stored: Record) -> User | Negotiation | None:

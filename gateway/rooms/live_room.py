@@ -332,9 +332,10 @@ class LiveRoom:
     def _latest(self, changes: list[Change], position: int) -> list[Change]:
         """Choose the last change of each user, for one who has been told all up to a position."""
         latest = {change.user: change for change in changes}
-        came = set(latest)
         if self.log.has_each_since(position):
-            came &= {change.user for change in changes if change.entry.kind == "joined"}
+            came = {change.user for change in changes if change.entry.kind == "joined"}
+        else:
+            came = {user for user in latest if self.log.may_have_come(user, position)}
         return [
             told_anew(self.name, change) if change.user in came else change
             for change in sorted(latest.values(), key=lambda change: change.number)

@@ -149,8 +149,12 @@ class RoomLog:
         return [
             change
             for change in self.since(position)
-            if change.entry.kind == "updated" and self._last[change.user][2] > position
+            if change.entry.kind == "updated" and self.may_have_come(change.user, position)
         ]
+
+    def may_have_come(self, user: UserId, position: int) -> bool:
+        """Whether a user, whose last change is known, is not known to have been there before a position."""
+        return self._last[user][2] > position
 
     def has_each_since(self, position: int) -> bool:
         """Whether every change that is newer than a position is kept, not only the last of each user."""

@@ -147,6 +147,7 @@ class ConsumerAnswer(msgspec.Struct, frozen=True):
     """The answer to `consumer_info`; without a floor there is no such consumer."""
 
     ack_floor: Delivered | None = None
+    delivered: Delivered | None = None
     error: Error | None = None
 
 
@@ -191,6 +192,18 @@ def read_floor(answer: bytes) -> int | None:
     except UNREADABLE:
         return None
     return None if floor is None else floor.stream_seq
+
+
+def read_handed_out(answer: bytes) -> int:
+    """Read from the answer to `consumer_info` up to which message of its stream all were handed out.
+
+    0: there is no such consumer, or it cannot be understood.
+    """
+    try:
+        delivered = _consumer.decode(answer).delivered
+    except UNREADABLE:
+        return 0
+    return 0 if delivered is None else delivered.stream_seq
 
 
 def read_stream(answer: bytes) -> Stream:

@@ -297,3 +297,23 @@ async def test_who_stops_while_it_starts_acknowledges_first(one: Eventful) -> No
     await one.stop()
     assert await one.kinds() == ["member.joined", "member.joined"]
     await until_true(lambda: all_is_acknowledged(one))
+
+
+async def test_who_stops_waits_for_what_the_broker_hands_out_later(
+    one: Eventful, other: Eventful, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker that is busy says for a while that nothing waits, of what it has confirmed to be stored."""
+    monkeypatch.setattr(module, "EVERY_S", 3600.0)
+    await one.start()
+    await both_come(one)
+    await one.events.finish()
+    other.leaves_telling()
+    stream = (await broker.client.jetstream().stream_info(one.bucket.stream)).state
+    one.events.consumers[0].note_written(stream.last_seq + 1)
+    finishing = asyncio.create_task(one.events.finish())
+    assert not (await asyncio.wait((finishing,), timeout=0.2))[0]
+    await other.process.leave("alice", "hall")
+    await finishing
+    await one.stop()
+    await until_true(lambda: all_is_acknowledged(one))
+    assert await one.kinds() == ["member.joined", "member.joined", "member.left"]

@@ -111,7 +111,7 @@ def test_a_stream_without_a_limit_may_keep_what_there_is_room_for() -> None:
         b"",
         b"\xff",
         b"[]",
-        b'{"seq":"x","message":"x","state":"x","ack_floor":"x"}',
+        b'{"seq":"x","message":"x","state":"x","ack_floor":"x","delivered":"x"}',
         b'{"error":' + b"[" * 100_000,
     ],
 )
@@ -120,11 +120,16 @@ def test_what_is_no_answer_of_jetstream_s_says_nothing(answer: bytes) -> None:
     assert jetstream_answers.read_message(answer).error == jetstream_answers.NO_ANSWER_OF_JETSTREAM
     assert jetstream_answers.read_stream(answer).error == jetstream_answers.NO_ANSWER_OF_JETSTREAM
     assert jetstream_answers.read_floor(answer) is None
+    assert jetstream_answers.read_handed_out(answer) == 0
     assert jetstream_answers.read_stream(answer).state is None
 
 
 def test_how_far_a_stream_and_its_consumer_have_come_is_read() -> None:
-    assert jetstream_answers.read_floor(b'{"ack_floor":{"consumer_seq":3,"stream_seq":41}}') == 41
+    consumer = (
+        b'{"ack_floor":{"consumer_seq":3,"stream_seq":41},"delivered":{"consumer_seq":5,"stream_seq":43}}'
+    )
+    assert jetstream_answers.read_floor(consumer) == 41
+    assert jetstream_answers.read_handed_out(consumer) == 43
     state = jetstream_answers.read_stream(
         b'{"state":{"messages":1,"bytes":9,"first_seq":7,"last_seq":42}}'
     ).state
@@ -132,6 +137,7 @@ def test_how_far_a_stream_and_its_consumer_have_come_is_read() -> None:
     assert state.last_seq == 42
     missing = b'{"error":{"code":404,"err_code":10059,"description":"stream not found"}}'
     assert jetstream_answers.read_floor(missing) is None
+    assert jetstream_answers.read_handed_out(missing) == 0
     refused = jetstream_answers.read_stream(missing)
     assert refused.state is None
     assert refused.error is not None

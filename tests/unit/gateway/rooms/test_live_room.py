@@ -40,6 +40,19 @@ def test_a_room_in_which_nothing_has_changed_goes_as_far_as_was_read() -> None:
     assert hall.number == 7
 
 
+def test_an_update_while_the_room_is_read_brings_nobody_anew() -> None:
+    """Who comes in then, behind Alice and before the room is known, has her in its list."""
+    hall, bob, carol = LiveRoom(HALL), Client(BOB), Client(CAROL)
+    hall.take(change(9, ALICE, "updated", is_silent=True), 0)
+    hall.catch_up([change(4, ALICE), change(7, BOB)], 8, 0)
+    bob.seats.enter(hall, 5)
+    carol.seats.enter(hall, 3)
+    for client in (bob, carol):
+        client.seats.tell()
+    assert bob.words() == []
+    assert carol.words() == ["7: bob joined", "9: alice joined"]
+
+
 def test_what_is_told_late_is_told_with_all_that_is_newer() -> None:
     hall = live(change(3, ALICE))
     carol = Client(CAROL)
@@ -347,7 +360,7 @@ def test_who_goes_amid_what_is_told_late_may_lack_it() -> None:
         client.last_sequence = 5
     hall.catch_up([change(3, CAROL), change(6, BOB, "updated")], 7, 0)
     alice.seats.tell()
-    assert alice.words() == ["3: carol joined", "6: bob joined"]
+    assert alice.words() == ["3: carol joined", "6: bob online"], "that Bob has come it was told"
     assert dan.seats.leave_all() == [(HALL, 1)]
     assert hall.lose_member(ALICE, 1, 5) == [CAROL], "which it was not told at all"
     assert hall.lose_member(ALICE, 6, 6) == [], "what was told once more is not told again"

@@ -139,6 +139,8 @@ def test_an_update_may_hide_that_its_user_has_come() -> None:
     log.add(change(9, CAROL, "updated", joined_at=2_000), 0)
     assert [one.number for one in log.hidden_since(4)] == [7, 9]
     assert [one.number for one in log.hidden_since(6)] == [9], "Bob was there when 5 was stored"
+    assert log.may_have_come(BOB, 4)
+    assert not log.may_have_come(BOB, 5)
 
 
 def test_nothing_is_hidden_where_each_change_is_known() -> None:
