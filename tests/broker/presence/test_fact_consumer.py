@@ -281,7 +281,7 @@ async def test_who_stops_acknowledges_what_it_did_not_wait_for(
     await one.start()
     await both_come(one)
     await until_true(lambda: has(one, "member.joined", 2))
-    for number in range(1_000):
+    for number in range(200):
         await one.bucket.write(Keys.user(UserId(f"user{number}")), b"", 0, confirm=False)
     await one.events.finish()
     await until_true(lambda: all_is_acknowledged(one))
