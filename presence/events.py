@@ -40,6 +40,7 @@ class Events:
     ) -> None:
         """Take also the bucket in its partitions, and the broker's time, in Unix milliseconds."""
         self._broker = broker
+        self._buckets = buckets
         self._make = streams.make_events
         stream = EventStream(requests, subjects)
         self.teller = FactTeller(subjects.namespace, stream.tell, clock)
@@ -93,5 +94,13 @@ class Events:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FINISH_S):
                 await self.teller.finish(FINISH_S)
+                await self._until_stored()
                 await side_by_side(*(consumer.finish() for consumer in self.consumers))
                 await self.teller.finish(FINISH_S)
+
+    async def _until_stored(self) -> None:
+        """Wait until all is stored that this process has written: what asks for room is stored behind it.
+
+        Nobody waits for the writes by which records forget what is carried out (`presence.settling`).
+        """
+        await side_by_side(*(bucket.has_room() for bucket in self._buckets))

@@ -181,11 +181,28 @@ class Standings:
         """Remove what says that a user is given a room, unless it is, or a later order is about to do it."""
         key, by = Keys.given(room, place.user), AsOf(place.number, place.claim)
         stored = await read_one(self._records.store, key)
-        if not stored.value or as_of(stored.value) > by or room in (await self.read(place.user)).given:
+        if not stored.value or as_of(stored.value) > by:
             return
-        await self._records.remove(key, stored.revision)
-        if room in (await self.read(place.user)).given:  # an older one has given it just now
-            await self._enter_index(room, place)
+        standing = await self.read(place.user)
+        if room not in standing.given:
+            await self._records.remove(key, stored.revision)
+            if room in (await self.read(place.user)).given:  # an older one has given it just now
+                await self._enter_index(room, place)
+        elif as_of(stored.value) == by:
+            await self._hand_on(room, place, standing, stored.revision)
+
+    async def _hand_on(self, room: RoomId, place: Place, standing: Standing, revision: int) -> None:
+        """Leave what an order has entered to the earlier one that gives the room: that one may go, too."""
+        last = next((each for each in reversed(standing.gifts) if each.room == room), None)
+        if last is None or (last.number, last.claim) == (place.number, place.claim):
+            return
+        key, by = Keys.given(room, place.user), f"{last.number} {last.claim}"
+        try:
+            await self._records.store.write(key, by.encode(), revision)
+        except Conflict:  # a later one has entered itself
+            return
+        if room not in (await self.read(place.user)).given:  # it has gone before that
+            await self._leave_index(room, place._replace(number=last.number, claim=last.claim))
 
     async def ban(self, place: Place, for_s: float) -> Standing | None:
         """Let a user connect no more for a while; 0: let it connect again. See `order`."""

@@ -147,7 +147,8 @@ class Sender:
         """Make the socket that is about to connect to this address, if that is allowed."""
         family, kind, protocol, _, where = address
         if not self._may_be_private and not is_public(str(where[0])):
-            raise ForbiddenAddress("not an address of the internet")  # of several, the same words
+            # Without the address: of several attempts aiohttp raises that of one only if all say the same.
+            raise ForbiddenAddress("not an address of the internet")
         made = socket.socket(family, kind, protocol)
         made.setblocking(False)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)

@@ -140,7 +140,7 @@ class Questions:
         try:
             reply = await self._asked_in_order(session, request, until)
             if isinstance(reply, SessionGone) and not reply.replaced:
-                gone = await self._registrations.register(session)
+                gone = await self._registrations.register(session, _left_s(until))
                 return await self._asked_in_order(session, request, until) if gone is None else gone
         except NoAnswer:
             return None

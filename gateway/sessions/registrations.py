@@ -125,13 +125,13 @@ class Registrations:
                     registering.create_task(register(connection, connection.session))
         _log.warning("registered all sessions again", extra={"connections": len(self._connections)})
 
-    async def register(self, session: Session) -> SessionGone | None:
-        """Register one session again; returns why that cannot be, or None."""
+    async def register(self, session: Session, patience_s: float = PATIENCE_S) -> SessionGone | None:
+        """Register one session again; returns why that cannot be, or None, also when it takes longer."""
         connection = self._connections.get(session.connection)
         if self._departures.ended_with(session) is not None or connection is None:
             return None  # it is closing, or has closed: what it asked last must not bring it back
         try:
-            reply = await self._ask(session)
+            reply = await self._ask(session, patience_s)
         except NoAnswer:
             return None  # what is asked next says so, too
         finally:
@@ -145,13 +145,13 @@ class Registrations:
             self._on_unknown_rooms(session, reply.also_in)
         return reply if isinstance(reply, SessionGone) else None
 
-    async def _ask(self, session: Session) -> PresenceReply:
+    async def _ask(self, session: Session, patience_s: float) -> PresenceReply:
         """Ask presence, and anew while that is outdated, because something else was carried out in between.
 
         Raises:
             NoAnswer: presence does not answer, or does not know of this gateway's lease for too long.
         """
-        until = self._loop.time() + PATIENCE_S
+        until = self._loop.time() + patience_s
         while True:
             number = session.numbering.next()
             reply = await self._presence.ask(

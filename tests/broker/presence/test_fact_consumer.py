@@ -16,7 +16,9 @@ from tests.support.waiting import until, until_true
 from tests.unit.presence.requests import opening
 from tieline.runtime.broker import Broker, connect
 from tieline.runtime.requests import Requests
+from tieline.wire.ids import UserId
 from tieline.wire.permissions import FACTS
+from tieline.wire.subjects import Keys
 
 CALL = ["call.offered", "call.answered", "call.established", "call.ended"]
 
@@ -268,6 +270,20 @@ async def test_who_stops_tells_and_acknowledges_first(one: Eventful, monkeypatch
     await both_come(one)
     await one.events.finish()
     assert await one.kinds() == ["member.joined", "member.joined"]
+    await until_true(lambda: all_is_acknowledged(one))
+
+
+async def test_who_stops_acknowledges_what_it_did_not_wait_for(
+    one: Eventful, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Records that forget something are written so, also amid many others."""
+    monkeypatch.setattr(module, "EVERY_S", 3600.0)
+    await one.start()
+    await both_come(one)
+    await until_true(lambda: has(one, "member.joined", 2))
+    for number in range(200):
+        await one.bucket.write(Keys.user(UserId(f"user{number}")), b"", 0, confirm=False)
+    await one.events.finish()
     await until_true(lambda: all_is_acknowledged(one))
 
 

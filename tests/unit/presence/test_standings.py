@@ -1,5 +1,7 @@
 """What the backend has decided about users, as it is stored."""
 
+from collections.abc import Awaitable, Callable
+
 import pytest
 
 from presence.records import Records
@@ -140,6 +142,61 @@ async def test_what_another_copy_has_given_is_not_taken_back() -> None:
     await decided.take_back(HALL, hall(FIRST, claim=1))
     assert await decided.members_in(HALL) == {ALICE: AsOf(FIRST, 2)}
     await decided.take_back(HALL, hall(FIRST, claim=2))
+    assert Keys.given(HALL, ALICE) not in process.store.contents()
+
+
+Meanwhile = Callable[[Standings], Awaitable[object]]
+
+
+async def nothing(_other: Standings) -> None:
+    """Let it be as it is."""
+
+
+async def the_earlier_is_taken_back(other: Standings) -> None:
+    await other.take_back(HALL, hall(FIRST))
+
+
+async def a_later_gives_it(other: Standings) -> None:
+    await other.give(HALL, hall(FIRST + 2), MOST)
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "left"),
+    [(nothing, AsOf(FIRST, 0)), (the_earlier_is_taken_back, None), (a_later_gives_it, AsOf(FIRST + 2, 0))],
+)
+async def test_of_orders_that_are_taken_back_no_index_is_left(
+    meanwhile: Meanwhile, left: AsOf | None
+) -> None:
+    """Whichever ends first: what a later one has entered an earlier one does not remove."""
+    process = PresenceProcess()
+    decided, other, write = standings(process), standings(process), process.store.write
+    await decided.give(HALL, hall(FIRST), MOST)
+    await decided.give(HALL, hall(FIRST + 1), MOST)
+
+    async def late(key: str, value: bytes, revision: int, *rest: float | None) -> int:
+        if key == Keys.given(HALL, ALICE):
+            process.store.write = write  # type: ignore[method-assign]
+            await meanwhile(other)
+        return await write(key, value, revision, *rest)
+
+    process.store.write = late  # type: ignore[method-assign, assignment]
+    await decided.take_back(HALL, hall(FIRST + 1))
+    assert await decided.entered_in(HALL) == ({} if left is None else {ALICE: left})
+    await decided.take_back(HALL, hall(FIRST + 2))
+    await decided.take_back(HALL, hall(FIRST))
+    assert Keys.given(HALL, ALICE) not in process.store.contents()
+
+
+async def test_a_copy_that_is_taken_over_keeps_the_index_of_its_gift() -> None:
+    process = PresenceProcess()
+    decided = standings(process)
+    claim = encode_named(Named(b"", b"", NOW, FIRST))
+    first = await process.store.write(Keys.once("0a"), claim, 0, 60.0)
+    await decided.give(HALL, hall(FIRST, first, "0a"), MOST)
+    await process.store.write(Keys.once("0a"), claim, first, 60.0)
+    assert await decided.give(HALL, hall(FIRST, first, "0a"), MOST) == OVERTAKEN
+    assert await decided.members_in(HALL) == {ALICE: AsOf(FIRST, first)}
+    await decided.take_back(HALL, hall(FIRST, first, "0a"))
     assert Keys.given(HALL, ALICE) not in process.store.contents()
 
 

@@ -269,6 +269,15 @@ async def test_who_has_asked_waits_no_longer_for_all_copies_than_for_one(scene: 
     assert asking.scene.presence.asked == [asking.numbered(ask, 0)]
 
 
+async def test_who_was_forgotten_waits_no_longer_than_others(scene: Scene) -> None:
+    asking = Asking(scene, patience_s=1.0)
+    ask = await asking.presence_says(FORGOTTEN, Done())
+    assert asking.answers == [(ask, Done())]
+    registering = [isinstance(each, Register) for each in scene.presence.asked]
+    assert registering == [False, True, False]
+    assert max(scene.presence.patience) <= 1.0
+
+
 async def test_presence_is_not_asked_again_for_a_session_that_is_over(asking: Asking) -> None:
     asking.scene.presence.reply(Register, REPLACED)
 
