@@ -81,8 +81,17 @@ def on_http_exception(_request: Request[Any, Any, Any], error: HTTPException) ->
     status = 400 if error.status_code == HTTPStatus.UNSUPPORTED_MEDIA_TYPE else error.status_code
     reason = _REASONS.get(status, "INTERNAL" if status >= 500 else "BAD_REQUEST")
     headers = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
-    detail = NO_SUCH_PATH if status == HTTPStatus.NOT_FOUND else error.detail
-    return refused(status, reason, detail, errors, headers)
+    return refused(status, reason, _detail(error, headers), errors, headers)
+
+
+def _detail(error: HTTPException, headers: Mapping[str, str]) -> str:
+    """Say what could be asked instead, where it is the address that is wrong."""
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return NO_SUCH_PATH
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        methods = {each.strip() for allowed in headers.values() for each in allowed.split(",")}
+        return f"this path takes {', '.join(sorted(methods - {'OPTIONS'}))}: /openapi.json says what for"
+    return error.detail
 
 
 def on_fault(_request: Request[Any, Any, Any], _error: Exception) -> Response[Problem]:

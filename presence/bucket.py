@@ -29,6 +29,7 @@ from presence.store import (
     StoreUnavailable,
 )
 from tieline.runtime.broker import Broker, BrokerAway
+from tieline.runtime.jetstream_refusals import why_refused
 from tieline.runtime.message import Message
 from tieline.runtime.once import Once
 from tieline.runtime.requests import NoAnswer, Requests
@@ -350,7 +351,7 @@ async def make_bucket(
         if error.err_code == jetstream_answers.SUBJECTS_TAKEN:
             raise SubjectsTaken from error
         if error.err_code != jetstream_answers.NAME_IN_USE:
-            raise StoreUnavailable(error.description) from error
+            raise StoreUnavailable(why_refused(error)) from error
         await adapt_bucket(context, jetstream.bucket_stream(name), wanted, replicas, must_adapt=must_adapt)
     except (NatsError, TimeoutError) as error:
         raise StoreUnavailable("JetStream does not answer") from error

@@ -17,6 +17,7 @@ from nats.js.errors import APIError, NotFoundError
 
 from presence.store import StoreUnavailable
 from tieline.runtime.broker import Broker, Message
+from tieline.runtime.jetstream_refusals import why_refused
 from tieline.runtime.once import NoAnswer, Once
 from tieline.runtime.requests import Requests
 from tieline.wire import cloud_events, jetstream_answers, jetstream_headers
@@ -131,7 +132,7 @@ async def make_event_stream(
         await context.update_stream(config.evolve(storage=current.storage))
     except APIError as error:
         if error.err_code != jetstream_answers.NAME_IN_USE or must_adapt:
-            raise StoreUnavailable(f"no stream of events: {error}") from error
+            raise StoreUnavailable(f"no stream of events: {why_refused(error)}") from error
     except (NatsError, TimeoutError) as error:
         if must_adapt:
             raise StoreUnavailable(f"the stream of events cannot be adapted: {error}") from error

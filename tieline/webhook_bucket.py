@@ -13,6 +13,7 @@ from nats.js.api import KeyValueConfig, StorageType
 from nats.js.errors import APIError
 
 from tieline.runtime.broker import Broker
+from tieline.runtime.jetstream_refusals import why_refused
 from tieline.runtime.message import Message
 from tieline.runtime.once import NoAnswer
 from tieline.runtime.requests import Requests
@@ -81,7 +82,9 @@ class Bucket:
         Raises:
             Unavailable: no answer.
         """
-        replies = await self._gather(patterns, jetstream.last_messages_of(self._subjects(patterns)))
+        replies = await self._gather(
+            ", ".join(patterns), jetstream.last_messages_of(self._subjects(patterns))
+        )
         if replies[-1].status == jetstream_headers.TOO_MANY_MESSAGES:
             return {key: record for each in patterns for key, record in await self._pages_of(each)}
         if replies[-1].status not in jetstream_headers.END_OF_MESSAGES:
@@ -111,11 +114,11 @@ class Bucket:
         subject, revision = jetstream_headers.stored_as(reply.headers)
         return subject.removeprefix(self._prefix), Record(reply.data, revision)
 
-    async def _gather(self, wanted: object, ask: bytes) -> list[Message]:
+    async def _gather(self, wanted: str, ask: bytes) -> list[Message]:
         try:
             return await self._requests.gather(self._get, ask, TIMEOUT_S)
         except NoAnswer as error:
-            raise Unavailable(wanted) from error
+            raise Unavailable(f"no answer about {wanted}") from error
 
     async def read_one(self, key: str) -> Record:
         """Read one key, by the leader's word.
@@ -210,6 +213,6 @@ async def make_bucket(broker: Broker, name: str, storage: Literal["file", "memor
         await broker.client.jetstream(timeout=TIMEOUT_S).create_key_value(config=config)
     except APIError as error:
         if error.err_code != jetstream_answers.NAME_IN_USE:
-            raise Unavailable(error.description) from error
+            raise Unavailable(why_refused(error)) from error
     except (NatsError, TimeoutError) as error:
         raise Unavailable("JetStream does not answer") from error

@@ -25,6 +25,9 @@ from examples.chat.chat import Settings, opened, work
 
 HOST: Final = "127.0.0.1"
 
+OF_A_SYSTEM: Final = ("TIELINE_API_URL", "TIELINE_API_KEY", "TIELINE_WEBHOOK_SECRET", "CHAT_GATEWAY_URL")
+"""Variables that say where a system is that runs already."""
+
 GRACE_S: Final = 2
 """For answers that are under way when the chat is to end."""
 
@@ -49,7 +52,7 @@ async def main(options: argparse.Namespace) -> None:
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
     loop.add_signal_handler(signal.SIGTERM, task.cancel)  # as Ctrl-C does, while the system starts
-    with socket.create_server((HOST, options.port)) as listener:
+    with listening(options.port) as listener:
         page = f"http://{HOST}:{listener.getsockname()[1]}"
         async with (
             system(os.environ, page, options.ready_file) as settings,
@@ -66,12 +69,23 @@ async def main(options: argparse.Namespace) -> None:
             working.cancel()
 
 
+def listening(port: int) -> socket.socket:
+    """Listen, or end with a word about the port."""
+    try:
+        return socket.create_server((HOST, port))
+    except (OSError, OverflowError) as problem:
+        why = os.strerror(problem.errno) if isinstance(problem, OSError) and problem.errno else problem
+        sys.exit(f"port {port} of {HOST}: {why}; --port names another (EXAMPLE_PORT= of `make example`)")
+
+
 @asynccontextmanager
 async def system(environ: Mapping[str, str], page: str, ready_file: Path | None) -> AsyncIterator[Settings]:
     """Find the system of the environment, or run `tieline dev` for as long as the block runs."""
-    if "TIELINE_API_URL" in environ:
-        url, key = environ["TIELINE_API_URL"], environ["TIELINE_API_KEY"]
-        secret, gateway = environ["TIELINE_WEBHOOK_SECRET"], environ["CHAT_GATEWAY_URL"]
+    if environ.get("TIELINE_API_URL"):
+        url, key, secret, gateway = (environ.get(name, "") for name in OF_A_SYSTEM)
+        if not (key and secret and gateway):
+            unset = ", ".join(name for name in OF_A_SYSTEM if not environ.get(name))
+            sys.exit(f"TIELINE_API_URL names a system that runs: set {unset}, too, or unset it")
         yield Settings(url, key, gateway, (secret,))
         return
     secret = environ.get("TIELINE_WEBHOOK_SECRET") or secrets.token_urlsafe(32)

@@ -1,5 +1,6 @@
 """A connection to a nats-server of the test's own, which it may kill, and start again on its port."""
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Final
@@ -9,7 +10,10 @@ from nats.js.api import StorageType
 
 from presence.mailbox import make_mailbox
 from tests.support.full_broker import fill, small_broker
+from tests.support.http_get import HOST
 from tests.support.nats_server import NatsServer
+from tieline.cli.dev.broker_process import find_nats_server
+from tieline.cli.dev.ports import hold_ports
 from tieline.runtime.broker import Broker, connect
 from tieline.wire.subjects import Subjects
 
@@ -22,6 +26,19 @@ async def broker(pip_nats: NatsServer) -> AsyncIterator[Broker]:
     connected = await connect(pip_nats.url, "test")
     yield connected
     await connected.close()
+
+
+@pytest.fixture
+def plain_nats(tmp_path: Path) -> Iterator[NatsServer]:
+    """A nats-server as it is without options: JetStream is off."""
+    with hold_ports(1, HOST) as (port,):
+        command: list[str | Path] = [find_nats_server(os.environ), "--addr", HOST, "--port", str(port)]
+        server = NatsServer("plain", command, port, tmp_path / "plain.log")
+        try:
+            server.start()
+            yield server
+        finally:
+            server.kill()
 
 
 @pytest.fixture

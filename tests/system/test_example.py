@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -39,6 +40,44 @@ ANSWER: Final = {"type": "answer", "sdp": "a"}
 def chat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningChat]:
     with RunningChat(tmp_path_factory.mktemp("chat")) as running:
         yield running
+
+
+@pytest.mark.parametrize(
+    ("words", "environ", "told"),
+    [
+        (["--port", "99999"], {}, "port 99999 of 127.0.0.1: "),
+        (
+            ["--port", "0"],
+            {"TIELINE_API_URL": "http://127.0.0.1:1", "TIELINE_API_KEY": "key"},
+            "set TIELINE_WEBHOOK_SECRET, CHAT_GATEWAY_URL, too",
+        ),
+    ],
+)
+def test_what_keeps_the_chat_from_starting_is_one_line(
+    words: list[str], environ: dict[str, str], told: str
+) -> None:
+    said = not_started(words, environ)
+    assert told in said
+    assert said.count("\n") == 1
+
+
+def test_a_port_that_is_taken_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert not_started(["--port", port], {}) == (
+            f"port {port} of 127.0.0.1: Address already in use;"
+            " --port names another (EXAMPLE_PORT= of `make example`)\n"
+        )
+
+
+def not_started(words: list[str], environ: dict[str, str]) -> str:
+    """Run the chat, which does not come to serve; returns what it says."""
+    command = [sys.executable, "-m", "examples.chat", *words]
+    ended = subprocess.run(
+        command, env={**os.environ, **environ}, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert ended.returncode == 1
+    return ended.stderr
 
 
 async def talk(caller: Client, callee: Client) -> str:

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests.support.pages import program_of
+from tests.unit.api.test_examples import document as document  # the fixture
 from tieline.wire import cloud_events
 from tieline.wire.cloud_events import Call, of_call
 from tieline.wire.ids import CallId, UserId
@@ -36,6 +37,24 @@ async def test_the_program_takes_each_event_once(
             assert (await worker.post("/tieline", content=body, headers=signed)).status_code == 204
         assert (await worker.post("/tieline", content=body)).status_code == 401
     assert capsys.readouterr().out == "call.ended ada bo hangup\n"
+
+
+def test_the_requests_of_the_page_are_those_of_the_document(document: dict[str, Any]) -> None:
+    page = (ROOT / "docs/backends.md").read_text()
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| (`[A-Z]+.* /\S+`|`[A-Z]+ /\S+`) \|", page, re.MULTILINE)
+    printed: set[tuple[str, str, str]] = set()
+    for names, request in rows:
+        *methods, last = request.replace("`", "").split(", ")
+        method, path = last.split(" ")
+        pairs = zip(re.findall(r"\w+", names), [*methods, method], strict=True)
+        printed |= {(name, each, f"/v1{path}") for name, each in pairs}
+    served = {
+        (operation["operationId"], method.upper(), path)
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+    }
+    assert {name for name, _, _ in printed} > {"addMember", "removeMember", "unbanUser", "endCall"}
+    assert printed - served == set()
 
 
 def test_every_operation_that_the_page_names_is_there() -> None:

@@ -30,7 +30,14 @@ class Refused(Exception):
 
 
 class Unavailable(Exception):
-    """Nobody has answered in time. Whether a change was made is unknown; the same key makes it once."""
+    """Nobody has answered in time. Whether a change was made is unknown; the same key makes it once.
+
+    `said` is what the API has said itself; "": it was not reached, or something in front of it answered.
+    """
+
+    def __init__(self, problem: str, said: str = "") -> None:
+        super().__init__(f"{problem}: {said}" if said else problem)
+        self.said = said
 
 
 def read(answer: httpx.Response, wanted: type[BodyT]) -> BodyT:
@@ -54,6 +61,12 @@ def refusal(answer: httpx.Response) -> Refused | Unavailable:
         return Refused(msgspec.json.decode(answer.content, type=Problem))
     except msgspec.MsgspecError:
         return _not_the_apis(answer)
+
+
+def said_in(answer: httpx.Response) -> str:
+    """Read what the API says beside its status; "": this answer is not the API's."""
+    told = refusal(answer)
+    return told.problem.detail if isinstance(told, Refused) else ""
 
 
 def _not_the_apis(answer: httpx.Response) -> Unavailable:

@@ -85,7 +85,7 @@ class Member(Body, frozen=True, kw_only=True):
     status: Status
     """offline: it will be a member when it connects."""
     voice: bool
-    """Whether it may start a voice connection."""
+    """Whether it may start a voice connection now: false of whoever is offline, whose next token says it."""
     given: bool
     """Whether it is a member by this API's word, whatever its token says."""
     joined_at: Time = 0

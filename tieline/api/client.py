@@ -15,7 +15,7 @@ import httpx
 import msgspec
 
 from tieline.api import bodies
-from tieline.api.answers import BETWEEN_S, RETRIED, Unavailable, read
+from tieline.api.answers import BETWEEN_S, RETRIED, Unavailable, read, said_in
 from tieline.api.bodies import Changed, Event, Member, MemberPage, Room, RoomPage, Statistics, Token, User
 from tieline.api.streaming import follow
 
@@ -208,6 +208,7 @@ class Backend:
         loop = asyncio.get_running_loop()
         until = loop.time() + self._patience_s
         while True:
+            said = ""
             try:
                 answer = await self._http.request(
                     method, path, content=content, headers=headers, params=query
@@ -217,9 +218,9 @@ class Backend:
             else:
                 if answer.status_code not in RETRIED:
                     return answer
-                problem = f"it answers {answer.status_code}"
+                problem, said = f"it answers {answer.status_code}", said_in(answer)
             if loop.time() + BETWEEN_S > until:
-                raise Unavailable(f"{self._http.base_url}: {problem}")
+                raise Unavailable(f"{self._http.base_url}: {problem}", said)
             await asyncio.sleep(BETWEEN_S)
 
 

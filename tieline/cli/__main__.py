@@ -154,7 +154,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if (missing.name or "").startswith("tieline"):
                 raise
             return fail_without_package(asked, missing)
-    options = parser.parse_args(words)
+    options, unknown = parser.parse_known_args(words)
+    if unknown:
+        subparsers.get(asked, parser).error(f"unrecognized arguments: {' '.join(unknown)}")
     # A gateway and `tieline dev` say so in their own words.
     warnings.filterwarnings("ignore", message="The HMAC key is")
     try:

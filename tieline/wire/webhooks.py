@@ -146,7 +146,7 @@ def problem_of_url(url: str, *, may_be_private: bool) -> str | None:
     except ValueError:
         return "this is no address"
     if parts.scheme not in ("https", "http") or not host:
-        return "an address begins with https:// and a host"
+        return f"an address begins with https://{' or http://' if may_be_private else ''} and a host"
     if parts.scheme == "http" and not may_be_private:
         return "http:// is for private networks, with TIELINE_WEBHOOK_PRIVATE=1"
     if parts.username is not None or parts.password is not None or parts.fragment:

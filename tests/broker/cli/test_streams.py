@@ -8,6 +8,7 @@ from tests.support.nats_server import NatsServer
 from tieline.cli import broker
 from tieline.cli.__main__ import main
 from tieline.runtime.broker import connect
+from tieline.runtime.jetstream_refusals import NOBODY_ANSWERS
 
 
 async def max_age(url: str) -> float | None:
@@ -49,6 +50,16 @@ def test_without_a_broker_it_gives_up(
     monkeypatch.setattr(broker, "PATIENCE_S", 0.5)
     assert main(["streams"]) == 1
     assert "no broker has let us in within 0.5 s" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("events", ["off", "on"])
+def test_a_broker_without_jetstream_is_told(
+    events: str, plain_nats: NatsServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TIELINE_NATS_URL", plain_nats.url)
+    monkeypatch.setenv("TIELINE_EVENTS", events)
+    assert main(["streams"]) == 1
+    assert NOBODY_ANSWERS in capsys.readouterr().err
 
 
 def test_more_replicas_than_there_are_brokers_are_refused(

@@ -52,5 +52,10 @@ async def test_the_field_that_is_wrong_is_named() -> None:
     assert error == {"detail": "Expected `str`, got `int`", "field": "user"}
 
 
+async def test_another_method_is_told_which_ones_there_are() -> None:
+    answer = (await asked("GET", "/v1/things")).json()
+    assert answer["detail"] == "this path takes POST: /openapi.json says what for"
+
+
 async def test_nothing_of_a_bug_is_told() -> None:
     assert "a bug" not in (await asked("POST", "/v1/things", b'{"user":"bug"}')).text

@@ -39,6 +39,24 @@ def test_no_command_or_an_unknown_one_is_refused(words: list[str]) -> None:
     assert ended.value.code == 2
 
 
+@pytest.mark.parametrize(
+    ("words", "command", "unknown"),
+    [
+        ("kick demo carol", "tieline kick", "carol"),
+        ("bench load --url ws://a/ws --acks", "tieline bench", "--acks"),
+        ("--json rooms", "tieline", "--json"),
+    ],
+)
+def test_a_word_too_many_is_told_by_the_command(
+    words: str, command: str, unknown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words.split())
+    assert ended.value.code == 2
+    told = f"{command}: unrecognized arguments: {unknown} (--help says what there is)\n"
+    assert capsys.readouterr().err == told
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -71,6 +71,9 @@ def test_what_is_no_address_of_a_receiver_is_said_to_be_none(url: str) -> None:
 def test_http_is_for_private_networks() -> None:
     assert "TIELINE_WEBHOOK_PRIVATE" in (problem_of_url("http://a.example", may_be_private=False) or "")
     assert problem_of_url("http://a.example", may_be_private=True) is None
+    for may_be_private in (False, True):
+        told = problem_of_url("a.example:3000", may_be_private=may_be_private) or ""
+        assert ("http://" in told) == may_be_private
     assert problem_of_url("https://a.example/hooks?x=1", may_be_private=False) is None
 
 

@@ -52,7 +52,9 @@ def ask(command: str, do: Callable[[Backend], Awaitable[None]]) -> int:
         advice = _ADVICE_ON_PATHS if problem.reason == _NO_SUCH_PATH else _ADVICE.get(problem.status, "")
         return fail(command, f"{problem.detail} ({problem.reason})" + (f"; {advice}" if advice else ""))
     except Unavailable as problem:
-        return fail(command, f"no answer: {problem}; is {API_URL_VARIABLE} the address of an API that runs?")
+        of_address = f"is {API_URL_VARIABLE} the address of an API that runs?"
+        advice = "the API runs: do presence and NATS?" if problem.said else of_address
+        return fail(command, f"no answer: {problem}; {advice}")
     return EXIT_OK
 
 

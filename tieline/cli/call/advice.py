@@ -21,9 +21,11 @@ _OF_LIMITS: Final = {
     "flooding": "this user was closed with 4503 for how much it sent, and is kept out for a while",
 }
 
-
-_NOT_TRUSTED: Final = "CERTIFICATE_VERIFY_FAILED"
-_ON_CERTIFICATES: Final = "SSL_CERT_FILE names a file with the certificates to trust, as PEM"
+_OF_TLS: Final = {
+    "CERTIFICATE_VERIFY_FAILED": "SSL_CERT_FILE names a file with the certificates to trust, as PEM",
+    "WRONG_VERSION_NUMBER": "without TLS a gateway's URL is ws://HOST:PORT/ws",
+}
+"""By the word that OpenSSL has for it."""
 
 
 def explained(problem: Exception, attempted: str = "") -> str:
@@ -34,7 +36,8 @@ def explained(problem: Exception, attempted: str = "") -> str:
     if isinstance(problem, Unreachable):
         is_said = problem.where and problem.where in attempted
         said = f"no gateway there: {problem.why}" if is_said else str(problem)
-        return f"{said}; {_ON_CERTIFICATES}" if _NOT_TRUSTED in problem.why else said
+        on_tls = next((each for word, each in _OF_TLS.items() if word in problem.why), "")
+        return f"{said}; {on_tls}" if on_tls else said
     if not isinstance(problem, Denied):
         return str(problem)
     advice = _OF_LIMITS.get(problem.limit) or _ADVICE.get(problem.reason)

@@ -28,6 +28,7 @@ _PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[A-Za-z0-9.:_\[\]-]+")
 class _Line(msgspec.Struct):
     reason: str = ""
     origin: str = ""
+    user: str = ""
     why: str = ""
     endpoint: str = ""
     outcome: str = ""
@@ -67,6 +68,10 @@ def _hint(text: bytes) -> str:
         return _of_webhook(line)
     if line.reason == "FOREIGN_ORIGIN":
         return _of_origin(line.origin)
+    if line.reason == "BANNED":
+        return (
+            f"{_shown(line.user)} was refused, as it is banned (BANNED); `tieline ban USER --lift` ends that"
+        )
     if line.why:
         return f"a client was refused for its token: {_shown(line.why)} ({_shown(line.reason)})"
     return ""

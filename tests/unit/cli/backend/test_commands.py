@@ -142,7 +142,19 @@ def test_an_address_with_the_path_of_an_operation_is_known(
 def test_no_answer_is_said_with_the_address(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
     api.status = 503
     assert run("close", "hall") == 1
-    assert "no answer: http://api/v1/" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "no answer: http://api/v1/" in told
+    assert "is TIELINE_API_URL the address of an API that runs?" in told
+
+
+def test_an_api_that_cannot_answer_says_why(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+    api.status = 503
+    api.answer = {"title": "No", "status": 503, "detail": "presence is away", "reason": "UNAVAILABLE"}
+    assert run("close", "hall") == 1
+    assert capsys.readouterr().err == (
+        "tieline close: no answer: http://api/v1/: it answers 503: presence is away;"
+        " the API runs: do presence and NATS?\n"
+    )
 
 
 @pytest.mark.parametrize(

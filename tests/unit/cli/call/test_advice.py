@@ -55,6 +55,14 @@ def test_there_is_advice_on_a_certificate_that_is_not_trusted() -> None:
     assert explained(problem, "connect to wss://a/ws") == f"no gateway there: {why}; {advice}"
 
 
+def test_there_is_advice_on_a_gateway_without_tls() -> None:
+    why = "[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:992)"
+    problem = Unreachable(f"no gateway at wss://a/ws: {why}", "wss://a/ws", why)
+    assert explained(problem) == (
+        f"no gateway at wss://a/ws: {why}; without TLS a gateway's URL is ws://HOST:PORT/ws"
+    )
+
+
 def test_an_address_that_was_said_is_not_said_again() -> None:
     problem = Unreachable("no gateway at ws://a/ws: Connection refused", "ws://a/ws", "Connection refused")
     assert explained(problem, "connect to ws://a/ws") == "no gateway there: Connection refused"

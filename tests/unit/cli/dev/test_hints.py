@@ -39,6 +39,10 @@ def not_taken(**fields: str) -> bytes:
             refused(reason="UNAUTHORIZED", why="expired"),
             ["a client was refused for its token: expired (UNAUTHORIZED)"],
         ),
+        (
+            refused(reason="BANNED", user="cy\x1b"),
+            ["cy? was refused, as it is banned (BANNED); `tieline ban USER --lift` ends that"],
+        ),
         (refused(reason="RATE_LIMITED"), []),
         (
             not_taken(outcome="refused", what="401"),
