@@ -290,6 +290,19 @@ class Bucket:
             return False
         return True
 
+    async def newest(self, *patterns: str) -> int:
+        """Find the revision of the newest record that matches, as the leader has it; 0: there is none.
+
+        Everything is stored by then that was sent before, also what was not waited for: what asks for room is
+        stored behind it.
+
+        Raises:
+            StoreUnavailable: it does not answer.
+        """
+        await self.has_room()
+        found = await self._read_from_leader(patterns, NOTHING_KNOWN)
+        return max((record.revision for record in found.values()), default=0)
+
     async def has_room(self) -> bool:
         """Whether the bucket stores what it is given now."""
         headers = jetstream_headers.passing(_whole_seconds(PROBE_TTL_S))

@@ -58,8 +58,8 @@ class Outbox(Protocol):
         """Say until when the facts of a record in a partition are told, in Unix milliseconds."""
         ...
 
-    def tell(self, at: int, key: str, record: User | Negotiation, revision: int, since: int) -> None:
-        """Tell later, as far as it can be, what a record in a partition keeps; it was written at `since`."""
+    def tell(self, key: str, record: User | Negotiation, revision: int, since: int) -> None:
+        """Tell later, and as far as it can be, what a record keeps; it was written at `since`, or later."""
         ...
 
 
@@ -284,13 +284,13 @@ class ChangeLoop:
         after = _dropping(
             before, change, msgspec.structs.replace(change.record, pending=(*change.effects, *notes))
         )
-        at = self._records.place_of(target.key)
         if self._outbox is not None:
+            at = self._records.place_of(target.key)
             told_until = self._outbox.told_until(at, target.key, before, revision, now)
             after = keeping(before, change, after, now, told_until)
         *_, written = await side_by_side(*writes, target.write(before, change, after, revision))
         if self._outbox is not None:
-            self._outbox.tell(at, target.key, after, written, now)
+            self._outbox.tell(target.key, after, written, now)
         return after, written
 
 

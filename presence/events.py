@@ -11,12 +11,13 @@ from typing import Final
 
 from presence.bucket import Bucket
 from presence.event_stream import EventStream
-from presence.fact_consumer import ALL_MS, RETRY_S, FactConsumer
+from presence.fact_consumer import ALL_MS, KEEP_FACTS, RETRY_S, FactConsumer
 from presence.fact_teller import FactTeller
 from presence.refusals import Refusals
 from presence.rules.negotiated import Negotiation
 from presence.rules.user import User
 from presence.side_by_side import side_by_side
+from presence.store import StoreUnavailable
 from presence.streams import Streams
 from tieline.runtime.broker import Broker
 from tieline.runtime.requests import Requests
@@ -51,6 +52,7 @@ class Events:
         ]
         self._refusals = Refusals(subjects.namespace, stream, clock)
         self.refused = self._refusals.note
+        self.tell = self.teller.tell_soon
 
     def told_until(
         self, at: int, key: str, record: User | Negotiation | None, revision: int, now: int
@@ -59,11 +61,6 @@ class Events:
         if record is not None and self.teller.has_told(key, record):
             return ALL_MS
         return self.consumers[at].told_until(revision, now)
-
-    def tell(self, at: int, key: str, record: User | Negotiation, revision: int, since: int) -> None:
-        """Tell soon what a record in a partition keeps that this process began to write at `since`."""
-        self.consumers[at].note_written(revision)
-        self.teller.tell_soon(key, record, revision, since)
 
     async def know(self) -> None:
         """Wait until it is known of each partition how far all is told, for some time at most."""
@@ -91,16 +88,10 @@ class Events:
         """Tell what this process has written, for `FINISH_S` at most; what is left, another process tells."""
         if not self._broker.is_connected:
             return
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError, StoreUnavailable):
             async with asyncio.timeout(FINISH_S):
                 await self.teller.finish(FINISH_S)
-                await self._until_stored()
-                await side_by_side(*(consumer.finish() for consumer in self.consumers))
+                newest = await side_by_side(*(bucket.newest(*KEEP_FACTS) for bucket in self._buckets))
+                finishing = zip(self.consumers, newest, strict=True)
+                await side_by_side(*(consumer.finish(revision) for consumer, revision in finishing))
                 await self.teller.finish(FINISH_S)
-
-    async def _until_stored(self) -> None:
-        """Wait until all is stored that this process has written: what asks for room is stored behind it.
-
-        Nobody waits for the writes by which records forget what is carried out (`presence.settling`).
-        """
-        await side_by_side(*(bucket.has_room() for bucket in self._buckets))

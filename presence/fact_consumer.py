@@ -68,6 +68,9 @@ it might not be recognized."""
 ALL_MS: Final = 1 << 62
 """Later than any fact."""
 
+KEEP_FACTS: Final = (Keys.users(), Keys.pairs())
+"""Which records keep facts."""
+
 _NOTHING_MORE: Final = ("404", "408")
 """Statuses that end an answer which has all that there is."""
 
@@ -102,8 +105,6 @@ class FactConsumer:
         self._inbox = ""
         self._is_begun = asyncio.Event()
         """Set while records can be asked for: the consumer is there, and the inbox is heard."""
-        self._written = 0
-        """The last revision that this process has written."""
         self._under_way = 0
         """Records that were handed out here, and are neither told nor given up."""
         self._asked_at = 0
@@ -118,7 +119,7 @@ class FactConsumer:
 
     def _doubt(self) -> None:
         """Be unsure of how far all is told: a broker that comes back empty counts its revisions anew."""
-        self._is_sure, self._written = False, 0
+        self._is_sure = False
 
     def told_until(self, revision: int, now: int) -> int:
         """Say until when the facts of a record of this revision are told, in Unix milliseconds.
@@ -159,10 +160,6 @@ class FactConsumer:
 
     # What is handed out.
 
-    def note_written(self, revision: int) -> None:
-        """Take note that this process has written a revision: `finish` waits until it was handed out."""
-        self._written = max(self._written, revision)
-
     async def run(self) -> None:
         """Have all told until cancelled."""
         while True:
@@ -180,7 +177,7 @@ class FactConsumer:
             ack_policy=AckPolicy.EXPLICIT,
             ack_wait=ACK_WAIT_S,
             max_ack_pending=10_000,
-            filter_subjects=[self._prefix + key for key in (Keys.users(), Keys.pairs())],
+            filter_subjects=[self._prefix + key for key in KEEP_FACTS],
         )
         await cancellable(self._broker.client.jetstream().add_consumer(self._stream, config))
         self._inbox = self._broker.client.new_inbox()
@@ -251,33 +248,32 @@ class FactConsumer:
         with contextlib.suppress(BrokerAway):  # the record is handed out again, later
             self._broker.send(reply, word)
 
-    async def finish(self) -> None:
+    async def finish(self, revision: int) -> None:
         """Acknowledge what was told last, so that no process that starts much later tells it again.
 
-        That takes no longer than one answer may, also of a process that is told to stop while it starts. Of
-        what it has just stored a busy broker says for some milliseconds that nothing waits.
+        That is the record of this revision, and those before it: of what it has just stored a busy broker
+        says for some milliseconds that nothing waits. It takes no longer than one answer may, also where the
+        process is told to stop while it starts.
         """
         with contextlib.suppress(OSError, BrokerAway):  # a TimeoutError is one
             async with asyncio.timeout(ANSWER_S):
                 await self._is_begun.wait()
                 while True:
-                    if not await self._ask() and await self._is_handed_out():
+                    if not await self._ask() and await self._is_handed_out(revision):
                         return
                     await asyncio.sleep(BUSY_S)
 
-    async def _is_handed_out(self) -> bool:
-        """Whether what this process has written was handed out.
+    async def _is_handed_out(self, revision: int) -> bool:
+        """Whether all records up to a revision were handed out.
 
         Raises:
             OSError: that is not known.
         """
-        if not self._written:
-            return True
         try:
             reply = await self._requests.ask_once(self._info, b"", ANSWER_S)
         except NoAnswer as error:
             raise OSError(f"no answer: {error}") from error
-        return jetstream_answers.read_handed_out(reply.data) >= self._written
+        return jetstream_answers.read_handed_out(reply.data) >= revision
 
 
 def _read(key: str, stored: Record) -> User | Negotiation | None:

@@ -54,6 +54,22 @@ async def test_a_bucket_counts_keys_without_reading_them(nats_url: str) -> None:
     await broker.close()
 
 
+async def test_what_nobody_waited_for_may_be_the_newest_record(nats_url: str) -> None:
+    broker = await connect(nats_url, "contract")
+    namespace = f"contract-{time.monotonic_ns():x}"
+    bucket = await bucket_of(broker, namespace)
+    assert await bucket.newest("a.*", "b.*.*") == 0
+    await bucket.write("a.1", b"x", 0)
+    for number in range(MORE_THAN_ONE_ANSWER_HOLDS):
+        await bucket.write(f"b.{number}.1", b"x", 0, confirm=False)
+    newest = await bucket.newest("a.*", "b.*.*")
+    await bucket.write("c.1", b"x", 0)
+    last = f"b.{MORE_THAN_ONE_ANSWER_HOLDS - 1}.1"
+    assert newest == (await bucket.read(last))[last].revision == await bucket.newest("a.*", "b.*.*")
+    await broker.client.jetstream().delete_key_value(namespace)
+    await broker.close()
+
+
 async def test_a_bucket_whose_broker_is_gone_says_so(pip_nats: NatsServer) -> None:
     broker = await connect(pip_nats.url, "contract")
     bucket = await bucket_of(broker, "away")
@@ -67,6 +83,8 @@ async def test_a_bucket_whose_broker_is_gone_says_so(pip_nats: NatsServer) -> No
     assert await bucket.write("a.1", b"lost", 0, confirm=False) == 0
     assert not await bucket.is_usable()
     assert not await bucket.has_room()
+    with pytest.raises(StoreUnavailable):
+        await bucket.newest("a.*")
     with pytest.raises(StoreUnavailable):
         await make_bucket(broker, "away", "memory", 1)
     await broker.close()

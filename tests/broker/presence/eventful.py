@@ -42,7 +42,7 @@ class _Dying:
     def __init__(self, events: Events) -> None:
         self.told_until = events.told_until
 
-    def tell(self, at: int, key: str, record: User | Negotiation, revision: int, since: int) -> None:
+    def tell(self, key: str, record: User | Negotiation, revision: int, since: int) -> None:
         """Die before that."""
 
 

@@ -309,8 +309,7 @@ async def test_who_stops_waits_for_what_the_broker_hands_out_later(
     await one.events.finish()
     other.leaves_telling()
     stream = (await broker.client.jetstream().stream_info(one.bucket.stream)).state
-    one.events.consumers[0].note_written(stream.last_seq + 1)
-    finishing = asyncio.create_task(one.events.finish())
+    finishing = asyncio.create_task(one.events.consumers[0].finish(stream.last_seq + 1))
     assert not (await asyncio.wait((finishing,), timeout=0.2))[0]
     await other.process.leave("alice", "hall")
     await finishing

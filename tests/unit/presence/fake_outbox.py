@@ -32,7 +32,6 @@ class FakeOutbox:
         self.asked.append((at, key, revision))
         return self.until
 
-    def tell(self, at: int, key: str, record: User | Negotiation, revision: int, since: int) -> None:
+    def tell(self, key: str, record: User | Negotiation, revision: int, since: int) -> None:
         """See `Outbox.tell`."""
-        del at
         self.to_tell.append(ToTell(key, record, revision, since))
