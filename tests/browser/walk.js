@@ -11,6 +11,7 @@ async ({ urls, rooms, worlds, steps, rounds, patienceMs, windowMs, ringMs }) => 
   const broken = [];
   const LOOK_MS = 50; // between two looks at whether people agree
   const LONGEST_LOOK_MS = 1000; // of which no more is counted, if the page stood still meanwhile
+  const EARLIER = 40; // entries of the log that are kept from the round before
   const ATTEMPTS = 5; // to connect: a gateway has just been killed, or the page has stood still
   const walk = window.walk = { steps: 0, done: false, broken, patienceMs, slowest: 0, did: {}, ends: {} };
 
@@ -81,6 +82,7 @@ async ({ urls, rooms, worlds, steps, rounds, patienceMs, windowMs, ringMs }) => 
       for (const type of ['reconnecting', 'resumed', 'reset', 'closed']) {
         client.addEventListener(type, () => this.log(type));
       }
+      client.addEventListener('state', ({ detail }) => detail === 'checking' && this.log(detail));
       client.addEventListener('signal', ({ detail: { direction, cmd, peer, data, ack } }) => {
         if (cmd === 'WEBRTC_ICE_CANDIDATE') return;
         const what = [data.call, data.room, data.reason, data.server && 'server', data.ringing && 'rings', ack].filter(Boolean).join(' ');
@@ -281,7 +283,7 @@ async ({ urls, rooms, worlds, steps, rounds, patienceMs, windowMs, ringMs }) => 
     async walk() {
       for (const one of this.people) await one.come();
       for (this.round = 0; this.round < rounds && broken.length === 0; this.round += 1) {
-        this.log.length = 0;
+        this.log.splice(0, this.log.length - EARLIER, `round ${this.round} is over`);
         for (let step = 0; step < steps && broken.length === 0; step += 1) {
           await this.act();
           await pause(pick([0, 0, 5, 20, 60, 150], this.random));
