@@ -73,7 +73,9 @@ class LiveRoom:
         """Users of whom such members were not told the last change."""
         self._doubted: dict[UserId, int] = {}
         """Users of whom a change was stored late, with its revision: presence is asked what they are."""
-        self._told: dict[tuple[int, int, bool, bool, int | None], tuple[Told | None, frozenset[UserId]]] = {}
+        self._told: dict[
+            tuple[int, int, bool, bool, bool, int | None], tuple[Told | None, frozenset[UserId]]
+        ] = {}
 
     @property
     def is_whole(self) -> bool:
@@ -220,14 +222,14 @@ class LiveRoom:
 
     def told(self, seat: Seat, up_to: int) -> Told | None:
         """Make what a member is told up to a number; None: nothing."""
-        key = (seat.position, up_to, seat.owner.batches, seat.owner.places, None)
+        key = (seat.position, up_to, seat.owner.batches, seat.owner.places, seat.is_new, None)
         # How far each member was told differs with its signals: it counts only where it is said.
-        known = self._told.get(key) or self._told.get((*key[:4], seat.whole_to))
+        known = self._told.get(key) or self._told.get((*key[:5], seat.whole_to))
         if known is None:
             changes = self.log.since(seat.position, up_to)
             if len(self._told) >= MAX_TOLD:
                 self._told.clear()
-            known = self._told[key if self._are_all(changes, seat) else (*key[:4], seat.whole_to)] = (
+            known = self._told[key if self._are_all(changes, seat) else (*key[:5], seat.whole_to)] = (
                 self._written(changes, seat),
                 frozenset(change.user for change in changes),
             )
@@ -268,7 +270,7 @@ class LiveRoom:
             return told_together(self.name, changes) if changes else None
         whole_to = None
         if not self._are_all(changes, seat):
-            changes, whole_to = self._latest(changes, seat.position), seat.whole_to
+            changes, whole_to = self._latest(changes, seat), seat.whole_to
         changes = [change for change in changes if change.event]
         return told_singly(changes, whole_to) if changes else None
 
@@ -277,13 +279,18 @@ class LiveRoom:
         is_each = len(changes) <= MAX_SINGLE and self.log.has_each_since(seat.position)
         return seat.owner.batches or is_each
 
-    def _latest(self, changes: list[Change], position: int) -> list[Change]:
-        """Choose the last change of each user, for one who has been told all up to a position."""
+    def _latest(self, changes: list[Change], seat: Seat) -> list[Change]:
+        """Choose the last change of each user, for one who has been told all up to its position.
+
+        Of one who was told something before, a part of what has happened may have been left for later: who
+        has come meanwhile was left out then, if an update hid it.
+        """
         latest = {change.user: change for change in changes}
-        if self.log.has_each_since(position):
+        came = set(latest)
+        if self.log.has_each_since(seat.position):
             came = {change.user for change in changes if change.entry.kind == "joined"}
-        else:
-            came = {user for user in latest if self.log.may_have_come(user, position)}
+        elif seat.is_new:
+            came = {user for user in latest if self.log.may_have_come(user, seat.position)}
         return [
             told_anew(self.name, change) if change.user in came else change
             for change in sorted(latest.values(), key=lambda change: change.number)

@@ -65,13 +65,23 @@ class Room(Protocol):
 class Seat:
     """One member's place in one room."""
 
-    __slots__ = ("_is_late", "_listed_up_to", "_until", "owner", "position", "room", "waits_for_list")
+    __slots__ = (
+        "_entered_at",
+        "_is_late",
+        "_listed_up_to",
+        "_until",
+        "owner",
+        "position",
+        "room",
+        "waits_for_list",
+    )
 
     def __init__(self, owner: "Seats", room: Room, position: int) -> None:
         self.owner = owner
         self.room = room
         self.position = position
         """The member has been told everything up to this number."""
+        self._entered_at = position
         self.waits_for_list = False
         """It is told nothing before it has a list."""
         self._is_late = False
@@ -85,6 +95,11 @@ class Seat:
     def whole_to(self) -> int:
         """Up to which number everything is told: if nothing is missing, also what is older than a signal."""
         return self.position if self._is_late else max(self.position, self.owner.last_sequence)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the member has been told nothing here that is newer than where it has entered."""
+        return self.position == self._entered_at
 
     @property
     def is_ending(self) -> bool:

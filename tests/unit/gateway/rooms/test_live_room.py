@@ -54,6 +54,19 @@ def test_an_update_while_the_room_is_read_brings_nobody_anew() -> None:
     assert carol.words() == ["7: bob joined", "9: alice joined"]
 
 
+def test_who_has_come_is_told_though_a_signal_came_in_between() -> None:
+    """What is stored before the signal is told first, which is not the update that hides her coming."""
+    hall, bob = LiveRoom(HALL), Client(BOB)
+    hall.catch_up([], 3, 0)
+    bob.seats.enter(hall, 3)
+    hall.take(change(6, ALICE), 0)
+    hall.take(change(9, ALICE, "updated"), 0)
+    hall.take(change(5, CAROL), 0)
+    bob.seats.tell(8)
+    bob.seats.tell()
+    assert "9: alice joined" in bob.words()
+
+
 def test_what_is_told_late_is_told_with_all_that_is_newer() -> None:
     hall = live(change(3, ALICE))
     carol = Client(CAROL)
