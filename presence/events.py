@@ -88,10 +88,17 @@ class Events:
         """Tell what this process has written, for `FINISH_S` at most; what is left, another process tells."""
         if not self._broker.is_connected:
             return
-        with contextlib.suppress(TimeoutError, StoreUnavailable):
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FINISH_S):
                 await self.teller.finish(FINISH_S)
-                newest = await side_by_side(*(bucket.newest(*KEEP_FACTS) for bucket in self._buckets))
-                finishing = zip(self.consumers, newest, strict=True)
-                await side_by_side(*(consumer.finish(revision) for consumer, revision in finishing))
+                parts = zip(self._buckets, self.consumers, strict=True)
+                await side_by_side(*(_finish(bucket, consumer) for bucket, consumer in parts))
                 await self.teller.finish(FINISH_S)
+
+
+async def _finish(bucket: Bucket, consumer: FactConsumer) -> None:
+    """Have what was told in one partition acknowledged, as far as is known what was written there."""
+    newest = 0
+    with contextlib.suppress(StoreUnavailable):
+        newest = await bucket.newest(*KEEP_FACTS)
+    await consumer.finish(newest)

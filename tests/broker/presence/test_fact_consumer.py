@@ -9,6 +9,7 @@ from presence import fact_consumer as module
 from presence.bucket import make_bucket
 from presence.fact_consumer import OLD_MS
 from presence.fact_teller import LATE_MS
+from presence.store import StoreUnavailable
 from tests.broker.presence.conftest import SUBJECTS
 from tests.broker.presence.eventful import Eventful
 from tests.support.nats_server import NatsServer
@@ -316,3 +317,21 @@ async def test_who_stops_waits_for_what_the_broker_hands_out_later(
     await one.stop()
     await until_true(lambda: all_is_acknowledged(one))
     assert await one.kinds() == ["member.joined", "member.joined", "member.left"]
+
+
+async def test_who_stops_acknowledges_where_the_newest_is_not_known(
+    one: Eventful, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a partition without a leader: what was told there and elsewhere is acknowledged anyway."""
+    monkeypatch.setattr(module, "EVERY_S", 3600.0)
+    await one.start()
+    await both_come(one)
+    await until_true(lambda: has(one, "member.joined", 2))
+
+    async def refuse(*_patterns: str) -> int:
+        raise StoreUnavailable("no leader")
+
+    monkeypatch.setattr(one.bucket, "newest", refuse)
+    await one.events.finish()
+    await one.stop()
+    await until_true(lambda: all_is_acknowledged(one))
